@@ -1,0 +1,77 @@
+"""Write one API page for each public module from its ``__all__``, before Sphinx looks for sources."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+
+#: Module -> what it is for, in the order of the sidebar.
+MODULES = {
+    "scinn.graphs": "Graphs, framelets and graph layers",
+    "scinn.nn": "Layers, networks, losses, optimisers, training",
+    "scinn.verify": "Checks of the contracts, for our code and yours",
+    "scinn.datasets": "Data sets and splits",
+    "scinn.reproduce": "Claims and the runs that judge them",
+    "scinn.bench": "Side-by-side timings",
+    "scinn.reference": "Slow, obvious definitions",
+    "scinn.papers": "The registry of papers and citations",
+    "scinn.random": "Keyed random streams",
+    "scinn.exceptions": "Warnings and errors",
+}
+
+
+def _kind(value: object) -> str:
+    if inspect.isclass(value):
+        return "Classes"
+    if inspect.ismodule(value):
+        return "Modules"
+    return "Functions" if callable(value) else "Data"
+
+
+def _first_sentence(module: object) -> str:
+    text = inspect.getdoc(module) or ""
+    return text.split("\n\n")[0]
+
+
+def _page(name: str, title: str) -> str:
+    module = importlib.import_module(name)
+    lines = [name, "=" * len(name), "", f"*{title}.*", "", _first_sentence(module), ""]
+    lines += [f".. currentmodule:: {name}", ""]
+    groups: dict[str, list[str]] = {}
+    for public in getattr(module, "__all__", []):
+        groups.setdefault(_kind(getattr(module, public)), []).append(public)
+    for group in ("Classes", "Functions"):
+        if group in groups:
+            lines += [group, "-" * len(group), "", ".. autosummary::", "   :toctree: objects", ""]
+            lines += [f"   {public}" for public in sorted(groups[group])] + [""]
+    if "Modules" in groups:
+        lines += ["Modules", "-------", ""]
+        for public in sorted(groups["Modules"]):
+            lines += [f"``{name}.{public}``", f"    {_first_sentence(getattr(module, public))}", ""]
+    if "Data" in groups:
+        lines += ["Data", "----", ""]
+        lines += [f"* ``{public}`` : {type(getattr(module, public)).__name__}" for public in groups["Data"]] + [""]
+    return "\n".join(lines) + "\n"
+
+
+def write_pages(app, config) -> None:
+    folder = Path(app.srcdir) / "generated" / "api"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, title in MODULES.items():
+        target, text = folder / f"{name}.rst", _page(name, title)
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            target.write_text(text, encoding="utf-8")
+
+
+def skip_member(app, what, name, member, skip, options):
+    # Fields of a NamedTuple document themselves as "Alias for field number 0"; the class docstring says what they are.
+    if type(member).__name__ == "_tuplegetter":
+        return True
+    return None
+
+
+def setup(app):
+    app.connect("config-inited", write_pages)
+    app.connect("autodoc-skip-member", skip_member)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
