@@ -1,0 +1,182 @@
+"""Files on disk and on the net: where they lie, what their checksum is, how they are fetched."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_array, issparse
+
+from scinn.datasets.registry import DatasetInfo, SourceFile
+from scinn.exceptions import ChecksumError, DataUnavailableError
+
+__all__ = ["cache_directory", "content_checksum", "data_directory", "how_to_get", "is_offline"]
+
+TIMEOUT_SECONDS = 60
+
+
+def data_directory() -> Path | None:
+    """Return the directory named by ``$SCINN_DATA``, or None."""
+    value = os.environ.get("SCINN_DATA", "").strip()
+    return Path(value).expanduser() if value else None
+
+
+def cache_directory() -> Path:
+    """Return the directory that keeps downloaded sets: ``$SCINN_CACHE/datasets`` or the user's cache."""
+    value = os.environ.get("SCINN_CACHE", "").strip()
+    if value:
+        return Path(value).expanduser() / "datasets"
+    import pooch
+
+    return Path(pooch.os_cache("scinn")) / "datasets"
+
+
+def is_offline() -> bool:
+    """Tell whether ``$SCINN_OFFLINE`` forbids downloads."""
+    return os.environ.get("SCINN_OFFLINE", "").strip().lower() not in ("", "0", "false", "no")
+
+
+def how_to_get(info: DatasetInfo) -> str:
+    """Say in a few lines where the files of a set come from and what their checksums are."""
+    if info.unavailable:
+        return f"{info.name} is not offered: {info.unavailable}."
+    if info.kind != "archive":
+        return f"{info.name} is {info.kind}: scinn.datasets.load({info.name!r}) needs no file."
+    sources = "\n".join(f"  {s.url}\n    sha256 {s.sha256 or 'none recorded'}" for s in info.sources)
+    return (
+        f"To get {info.name}: with a network, load or `scinn data fetch {info.name}` downloads it once "
+        f"(unset SCINN_OFFLINE) from\n{sources}\n"
+        f"Without one, run `scinn data fetch {info.name} --to DIR` elsewhere, carry DIR over, and set SCINN_DATA to "
+        f"it; there {info.file} (sha256 {info.file_sha256}) is accepted too."
+    )
+
+
+def content_checksum(dataset: tuple[Any, ...]) -> str:
+    """Checksum of the arrays of a dataset, the same for every packing, platform and index width.
+
+    Parameters
+    ----------
+    dataset : NamedTuple
+        What :func:`scinn.datasets.load` returns.
+
+    Returns
+    -------
+    str
+        sha256 over field names, shapes and values: integers as 64-bit, floats as double precision, little-endian.
+    """
+    digest = hashlib.sha256()
+    for key, value in sorted(to_arrays(dataset).items()):
+        array = np.asarray(value)
+        kind = {"b": "<u1", "i": "<i8", "u": "<i8", "f": "<f8"}[array.dtype.kind]
+        digest.update(f"{key}:{array.dtype.kind.replace('u', 'i')}:{array.shape};".encode())
+        digest.update(np.ascontiguousarray(array, dtype=kind).tobytes())
+    return digest.hexdigest()
+
+
+def to_arrays(dataset: tuple[Any, ...]) -> dict[str, np.ndarray]:
+    """Flatten a dataset into arrays that an ``.npz`` file can hold; the name is left out."""
+    arrays: dict[str, np.ndarray] = {}
+    for field in dataset._fields:  # type: ignore[attr-defined]
+        value = getattr(dataset, field)
+        if field == "name" or value is None:
+            continue
+        if issparse(value):
+            for part in ("data", "indices", "indptr"):
+                arrays[f"{field}.{part}"] = getattr(value, part)
+            arrays[f"{field}.shape"] = np.array(value.shape)
+        else:
+            arrays[field] = np.asarray(value)
+    return arrays
+
+
+def from_arrays(kind: type, name: str, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Undo :func:`to_arrays`."""
+    values: dict[str, Any] = {"name": name}
+    for key, array in arrays.items():
+        field, _, part = key.partition(".")
+        if part == "shape":
+            triple = tuple(arrays[f"{field}.{p}"] for p in ("data", "indices", "indptr"))
+            values[field] = csr_array(triple, shape=tuple(int(s) for s in array))
+        elif not part:
+            values[field] = array if array.ndim else array.item()
+    return kind(**values)
+
+
+def read_checked(path: Path, info: DatasetInfo, expected: str) -> bytes:
+    """Read a file once and hand its bytes out only if their checksum is the expected one."""
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise ChecksumError(
+            f"{info.name}: {path} has been altered or damaged: expected sha256 {expected}, found {found}. "
+            f"Remove the file and get it again.\n{how_to_get(info)}"
+        )
+    return content
+
+
+def unpack_npz(content: bytes) -> dict[str, np.ndarray]:
+    """Return the arrays of an ``.npz`` file, never unpickling."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        return {key: archive[key] for key in archive.files}
+
+
+def check_content(dataset: tuple[Any, ...], info: DatasetInfo, where: str) -> None:
+    """Refuse a dataset whose arrays are not those that the registry records."""
+    found = content_checksum(dataset)
+    if found != info.content_sha256:
+        raise ChecksumError(
+            f"{info.name}: the arrays read from {where} are not the published ones: expected content sha256 "
+            f"{info.content_sha256}, found {found}."
+        )
+
+
+def download(info: DatasetInfo) -> dict[str, bytes]:
+    """Fetch the official files of a set, each held against its checksum.
+
+    Returns
+    -------
+    dict of str to bytes
+        Content under each file's name.
+
+    Raises
+    ------
+    DataUnavailableError
+        Offline, or the publisher did not answer.
+    ChecksumError
+        A file differs from the recorded one.
+    """
+    if is_offline():
+        raise DataUnavailableError(
+            f"{info.name} is neither in $SCINN_DATA nor in the cache ({cache_directory()}), and SCINN_OFFLINE forbids "
+            f"the download.\n{how_to_get(info)}"
+        )
+    return {source.file_name: _download_one(info, source) for source in info.sources}
+
+
+def _download_one(info: DatasetInfo, source: SourceFile) -> bytes:
+    import pooch
+
+    # pooch.retrieve would report on stderr and write a file of its own choosing; the library stays silent and keeps
+    # nothing unchecked, so only the transfer is pooch's
+    fetch = pooch.HTTPDownloader(progressbar=False, timeout=TIMEOUT_SECONDS)
+    with tempfile.TemporaryDirectory(prefix="scinn-") as folder:
+        path = Path(folder) / source.file_name
+        try:
+            fetch(source.url, str(path), None)
+        except (OSError, ValueError) as error:
+            raise DataUnavailableError(
+                f"{info.name}: {source.url} could not be downloaded ({error}).\n{how_to_get(info)}"
+            ) from error
+        content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != source.sha256 and not source.repackable:
+        raise ChecksumError(
+            f"{info.name}: {source.url} gave an altered file: expected sha256 {source.sha256}, found {found}."
+        )
+    return content
