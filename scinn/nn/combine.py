@@ -96,8 +96,8 @@ class Concat(Layer):
         for i, other in enumerate(x):
             if other.ndim != ndim or other.shape[:axis] + other.shape[axis + 1 :] != rest:
                 raise ValueError(
-                    f"Concat: inputs may differ along axis {self.axis} only, got {x[0].shape} and {other.shape} "
-                    f"(input {i})"
+                    f"Concat: inputs may differ along axis {self.axis} only, "
+                    f"got {x[0].shape} and {other.shape} (input {i})"
                 )
         bounds = (0, *(int(b) for b in np.cumsum([other.shape[axis] for other in x])))
         return np.concatenate(x, axis=axis), ConcatSaved(bounds)
@@ -123,5 +123,6 @@ def _check_inputs(x: tuple[np.ndarray, ...], layer: Layer) -> None:
         check_input(other, layer, name=f"input {i}")
         if other.dtype != x[0].dtype:
             raise TypeError(
-                f"{type(layer).__name__}: inputs must have one dtype, got {x[0].dtype} and {other.dtype} (input {i})"
+                f"{type(layer).__name__}: inputs must have one dtype, "
+                f"got {x[0].dtype} and {other.dtype} (input {i})"
             )

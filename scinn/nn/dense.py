@@ -24,8 +24,8 @@ class DenseSaved(NamedTuple):
 class Dense(Layer):
     """Affine map of the last axis.
 
-    Forward ``y = x W + b``; backward ``dx = dy W^T``, ``dW = x^T dy``, ``db = sum of dy over the rows`` (added up
-    in float64).
+    Forward ``y = x W + b``; backward ``dx = dy W^T``, ``dW = x^T dy``, ``db = sum of dy over the rows``
+    (added up in float64).
 
     Parameters
     ----------
@@ -38,8 +38,8 @@ class Dense(Layer):
     dtype : dtype, default float32
         Dtype of the parameters, which inputs must share.
     rng : int, SeedSequence, Generator, Key or None
-        Source of the initial values. Two layers made with the same int start equal: give each its own generator
-        state or key.
+        Source of the initial values. Two layers made with the same int start equal: give each its own
+        generator state or key.
 
     Notes
     -----

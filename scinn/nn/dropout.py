@@ -23,8 +23,8 @@ class DropoutSaved(NamedTuple):
 class Dropout(Layer):
     """Set entries to zero with probability ``rate`` in training and scale the others by ``1 / (1 - rate)``.
 
-    Forward ``y = m * x / (1 - rate)`` with ``m`` Bernoulli(1 - rate); backward ``dx = m * dy / (1 - rate)``. In
-    inference and for rate 0 it is the identity.
+    Forward ``y = m * x / (1 - rate)`` with ``m`` Bernoulli(1 - rate); backward ``dx = m * dy / (1 - rate)``.
+    In inference and for rate 0 it is the identity.
 
     Parameters
     ----------

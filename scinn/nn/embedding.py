@@ -85,7 +85,8 @@ class Embedding(Layer):
             raise TypeError(f"Embedding: index must be an ndarray of integers, got {came}")
         if index.size and (index.min() < 0 or index.max() >= self.n_symbols):
             raise ValueError(
-                f"Embedding: index must be in [0, {self.n_symbols}), got values from {index.min()} to {index.max()}"
+                f"Embedding: index must be in [0, {self.n_symbols}), "
+                f"got values from {index.min()} to {index.max()}"
             )
         return self.params["weight"][index], EmbeddingSaved(index)
 

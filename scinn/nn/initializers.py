@@ -79,8 +79,8 @@ def initialize(
     ----------
     init : str
         ``"glorot_uniform"`` (limit ``sqrt(6 / (fan_in + fan_out))``), ``"glorot_normal"``, ``"he_uniform"``,
-        ``"he_normal"`` (variance ``2 / fan_in``), ``"lecun_uniform"`` (limit ``1 / sqrt(fan_in)``), ``"normal"``
-        (variance 1), ``"zeros"`` or ``"ones"``.
+        ``"he_normal"`` (variance ``2 / fan_in``), ``"lecun_uniform"`` (limit ``1 / sqrt(fan_in)``),
+        ``"normal"`` (variance 1), ``"zeros"`` or ``"ones"``.
     shape : tuple of int
         Shape of the array; the last axis counts outputs, all others inputs.
     rng : numpy.random.Generator

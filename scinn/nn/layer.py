@@ -27,9 +27,9 @@ _REGISTRY: dict[str, type[Layer]] = {}
 class Layer(ABC):
     """Base class of all layers.
 
-    Positional arguments of :meth:`forward` are differentiable arrays, keywords are context. A subclass holds its
-    trained arrays in ``params`` (optimisers update them in place), its untrained ones in ``state`` (written by
-    :meth:`update_state` alone), and says in ``n_inputs`` and ``context`` what it wants.
+    Positional arguments of :meth:`forward` are differentiable arrays, keywords are context. A subclass holds
+    its trained arrays in ``params`` (optimisers update them in place), its untrained ones in ``state``
+    (written by :meth:`update_state` alone), and says in ``n_inputs`` and ``context`` what it wants.
 
     Attributes
     ----------
@@ -103,13 +103,13 @@ class Layer(ABC):
         Returns
         -------
         dx : ndarray, None, or tuple of them
-            One array for one input, a tuple in the same order for several; None where an input has no gradient
-            (integers, sparse matrices).
+            One array for one input, a tuple in the same order for several; None where an input has no
+            gradient (integers, sparse matrices).
         grads : dict of str to ndarray
             Under the names of ``params``; never accumulated over calls.
         """
 
-    def update_state(self, saved: Any) -> None:
+    def update_state(self, saved: Any) -> None:  # noqa: B027 - most layers have nothing to update
         """Fold what a training forward observed into ``state``; the training loop calls it after a step."""
 
     def __call__(self, *x: Any, **context: Any) -> Any:
@@ -221,7 +221,8 @@ def build_layer(description: Mapping[str, Any]) -> Layer:
     Raises
     ------
     ValueError
-        Where the type is unknown. Modules of scinn are imported for it; a user's own module must be imported first.
+        Where the type is unknown. Modules of scinn are imported for it; a user's own module must be imported
+        first.
     """
     name, module = description["type"], str(description.get("module", ""))
     if name not in _REGISTRY and module.startswith("scinn."):
@@ -309,8 +310,8 @@ def check_input(
         raise ValueError(f"{who}: {name} needs at least {min_ndim} axes, got shape {x.shape}")
     if n_features is not None and x.shape[-1] != n_features:
         raise ValueError(
-            f"{who}: {name} has {x.shape[-1]} features (shape {x.shape}), the layer was built for {n_features}; "
-            "features are the last axis"
+            f"{who}: {name} has {x.shape[-1]} features (shape {x.shape}), the layer was built for "
+            f"{n_features}; features are the last axis"
         )
 
 
@@ -328,8 +329,8 @@ def check_key(key: Any, layer: Layer) -> Key:
 def nbytes(saved: Any, *, exclude: Layer | Mapping[str, np.ndarray] | None = None) -> int:
     """Return the memory that ``saved`` keeps alive, in bytes.
 
-    Each owner of memory counts once at its full size, however many views of it are held (a view keeps all of its
-    owner alive). Arrays owned by parameters, and context objects such as graphs, do not count.
+    Each owner of memory counts once at its full size, however many views of it are held (a view keeps all of
+    its owner alive). Arrays owned by parameters, and context objects such as graphs, do not count.
 
     Parameters
     ----------

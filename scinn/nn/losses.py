@@ -48,8 +48,9 @@ def softmax_cross_entropy(
 ) -> tuple[float, np.ndarray]:
     """Cross-entropy between softmax probabilities and targets.
 
-    For each row ``-sum_c q_c log p_c`` with ``p = softmax(logits)`` and ``q = (1 - s) target + s / n_classes``; the
-    gradient is ``(p - q) / n`` (``p - q`` for ``reduction="sum"``) on rows of the mask and 0 elsewhere.
+    For each row ``-sum_c q_c log p_c`` with ``p = softmax(logits)`` and
+    ``q = (1 - s) target + s / n_classes``; the gradient is ``(p - q) / n``
+    (``p - q`` for ``reduction="sum"``) on rows of the mask and 0 elsewhere.
 
     Parameters
     ----------
@@ -113,7 +114,8 @@ def _class_probabilities(target: Any, logits: np.ndarray, keep: np.ndarray | Non
         raise TypeError(f"target must hold integers or probabilities, got dtype {target.dtype}")
     if target.shape != logits.shape:
         raise ValueError(
-            f"target probabilities have shape {target.shape}, logits {logits.shape}; class numbers must be integers"
+            f"target probabilities have shape {target.shape}, logits {logits.shape}; "
+            "class numbers must be integers"
         )
     if not np.all(target >= 0) or not np.allclose(target.sum(axis=-1), 1, atol=1e-4):
         raise ValueError("target probabilities must be non-negative and sum to 1 along the last axis")
@@ -221,7 +223,7 @@ def binary_cross_entropy_with_logits(
 def kl_divergence(
     logits: Any, target: Any, *, mask: Any = None, reduction: str = "mean"
 ) -> tuple[float, np.ndarray]:
-    """Kullback-Leibler divergence ``KL(target || softmax(logits))`` for each row, averaged or summed over rows.
+    """Kullback-Leibler divergence ``KL(target || softmax(logits))`` of each row, averaged or summed.
 
     ``sum_c q_c (log q_c - log p_c)`` with ``0 log 0 = 0``; the gradient is that of the cross-entropy.
 
@@ -288,8 +290,8 @@ def _check_prediction(x: Any, name: str, min_ndim: int = 1) -> np.ndarray:
     if not np.all(np.isfinite(x)):
         bad = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
         raise ValueError(
-            f"{name} must be finite, got {x[bad]} at index {bad}; the network diverged or its input is not finite: "
-            "check the inputs, lower the learning rate"
+            f"{name} must be finite, got {x[bad]} at index {bad}; the network diverged or its input is not "
+            "finite: check the inputs, lower the learning rate"
         )
     return x
 
@@ -313,8 +315,8 @@ def _check_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     mask = np.asarray(mask)
     if mask.dtype != np.bool_ or mask.shape != shape:
         raise ValueError(
-            f"mask must be a bool array of shape {shape}, got {mask.dtype} of shape {mask.shape}; from row numbers: "
-            "mask = np.zeros(n, bool); mask[rows] = True"
+            f"mask must be a bool array of shape {shape}, got {mask.dtype} of shape {mask.shape}; "
+            "from row numbers: mask = np.zeros(n, bool); mask[rows] = True"
         )
     if not mask.any():
         raise ValueError("mask selects no row, so there is no loss; check the split")

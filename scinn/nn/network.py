@@ -34,9 +34,9 @@ class Network(Layer):
     layers : mapping of str to Layer
         The layers by name. The order is the order of ``params``.
     nodes : sequence of Node or (name, layer, inputs)
-        What is computed, in topological order: the node's name, the name of its layer, and the names of the nodes
-        or network inputs that it reads. Two nodes may use one layer (shared weights: gradients add). Part ``i`` of
-        a node that returns a tuple is read as ``"node.i"``.
+        What is computed, in topological order: the node's name, the name of its layer, and the names of the
+        nodes or network inputs that it reads. Two nodes may use one layer (shared weights: gradients add).
+        Part ``i`` of a node that returns a tuple is read as ``"node.i"``.
     inputs : sequence of str, default ("x",)
         Names of the network's inputs.
     outputs : sequence of str, optional
@@ -44,9 +44,9 @@ class Network(Layer):
 
     Notes
     -----
-    Parameters are named ``"layer.parameter"``, through nested networks ``"block1.conv2.weight"``. Context keywords
-    go to the layers that name them. In training each *node* gets the child key of its name, so that nodes which
-    share a layer draw different dropout masks.
+    Parameters are named ``"layer.parameter"``, through nested networks ``"block1.conv2.weight"``. Context
+    keywords go to the layers that name them. In training each *node* gets the child key of its name, so that
+    nodes which share a layer draw different dropout masks.
 
     Examples
     --------
@@ -93,8 +93,8 @@ class Network(Layer):
         Parameters
         ----------
         *layers : Layer
-            Named after their class and place among their kind: ``dense1``, ``relu1``, ``dense2``. The same object
-            twice is one shared layer.
+            Named after their class and place among their kind: ``dense1``, ``relu1``, ``dense2``. The same
+            object twice is one shared layer.
         **named : Layer
             Further layers, with names of your choice.
 
@@ -145,12 +145,12 @@ class Network(Layer):
 
     @property
     def params(self) -> Mapping[str, np.ndarray]:  # type: ignore[override]
-        """The parameters of all layers in one flat read-only mapping; the arrays are the layers' own."""
+        """The parameters of all layers, flat and read-only; the arrays are the layers' own."""
         return self._flat("params")
 
     @property
     def state(self) -> Mapping[str, np.ndarray]:  # type: ignore[override]
-        """The untrained arrays of all layers in one flat read-only mapping; the arrays are the layers' own."""
+        """The untrained arrays of all layers, flat and read-only; the arrays are the layers' own."""
         return self._flat("state")
 
     def _flat(self, kind: str) -> Mapping[str, np.ndarray]:
@@ -370,7 +370,8 @@ class Network(Layer):
         Raises
         ------
         ValueError
-            Where the file holds something else, or its arrays do not fit its structure (all mismatches listed).
+            Where the file holds something else, or its arrays do not fit its structure (all mismatches
+            listed).
         """
         from scinn._files import read_npz
 
@@ -406,7 +407,7 @@ class Network(Layer):
 
 
 class _Sum:
-    """Gradients that add up: stored at the first contribution, a new array at the second, in place from the third.
+    """Gradients that add up: kept at the first contribution, a new array at the second, then in place.
 
     The first contribution may alias an array that another node holds too, so it is never written into.
     """

@@ -14,7 +14,7 @@ __all__ = ["BatchNorm"]
 
 
 class BatchNormSaved(NamedTuple):
-    """Normalised input and the statistics in use (float64); ``n_rows`` is 0 where running statistics were used."""
+    """Normalised input and statistics (float64); ``n_rows`` is 0 where running statistics were used."""
 
     normalized: np.ndarray
     mean: np.ndarray
@@ -26,18 +26,18 @@ class BatchNormSaved(NamedTuple):
 class BatchNorm(Layer):
     """Normalise each feature by the statistics of the batch, then scale and shift.
 
-    Forward in training ``x_hat = (x - m) / sqrt(v + eps)``, ``y = scale x_hat + shift`` with the batch's mean ``m``
-    and (biased) variance ``v`` over all axes but the last; backward
-    ``dx = scale / sqrt(v + eps) (dy - mean(dy) - x_hat mean(dy x_hat))``. In inference ``m`` and ``v`` are the
-    running statistics and ``dx = scale / sqrt(v + eps) dy``. All sums are added up in float64.
+    Forward in training ``x_hat = (x - m) / sqrt(v + eps)``, ``y = scale x_hat + shift`` with the batch's mean
+    ``m`` and (biased) variance ``v`` over all axes but the last; backward
+    ``dx = scale / sqrt(v + eps) (dy - mean(dy) - x_hat mean(dy x_hat))``. In inference ``m`` and ``v`` are
+    the running statistics and ``dx = scale / sqrt(v + eps) dy``. All sums are added up in float64.
 
     Parameters
     ----------
     n_features : int
         Size of the last axis.
     momentum : float, default 0.1
-        Weight of a new batch in the running statistics: ``running = (1 - momentum) running + momentum batch``, with
-        the unbiased variance of the batch.
+        Weight of a new batch in the running statistics,
+        ``running = (1 - momentum) running + momentum batch``, with the unbiased variance of the batch.
     eps : float, default 1e-5
         Added to the variance.
     dtype : dtype, default float32

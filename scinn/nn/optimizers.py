@@ -88,8 +88,8 @@ class Optimizer(ABC):
                 )
             if grad.shape != params[name].shape or grad.dtype != params[name].dtype:
                 raise ValueError(
-                    f"the gradient of {name!r} is {grad.dtype} {grad.shape}, the parameter {params[name].dtype} "
-                    f"{params[name].shape}"
+                    f"the gradient of {name!r} is {grad.dtype} {grad.shape}, "
+                    f"the parameter {params[name].dtype} {params[name].shape}"
                 )
         state["step"] += 1
         count = int(state["step"])
@@ -121,8 +121,8 @@ class Optimizer(ABC):
 class SGD(Optimizer):
     """Stochastic gradient descent.
 
-    ``g = grad + weight_decay p``; with momentum ``v = momentum v + g`` and ``p -= learning_rate v``, with Nesterov's
-    look-ahead ``p -= learning_rate (g + momentum v)``.
+    ``g = grad + weight_decay p``; with momentum ``v = momentum v + g`` and ``p -= learning_rate v``, with
+    Nesterov's look-ahead ``p -= learning_rate (g + momentum v)``.
 
     Parameters
     ----------
@@ -323,9 +323,10 @@ class Adagrad(Optimizer):
 
 @dataclass(frozen=True)
 class Adadelta(Optimizer):
-    """Adadelta: ``s = r s + (1 - r) g^2``, ``d = g sqrt(u + eps) / sqrt(s + eps)``, ``u = r u + (1 - r) d^2``.
+    """Adadelta: steps in the units of the parameters.
 
-    The step is ``p -= learning_rate d``, with ``g = grad + weight_decay p``.
+    ``s = r s + (1 - r) g^2``, ``d = g sqrt(u + eps) / sqrt(s + eps)``, ``u = r u + (1 - r) d^2`` and
+    ``p -= learning_rate d``, with ``g = grad + weight_decay p``.
 
     Parameters
     ----------
@@ -378,7 +379,7 @@ class Adadelta(Optimizer):
 
 @dataclass(frozen=True)
 class RMSprop(Optimizer):
-    """RMSprop: ``s = r s + (1 - r) g^2``, ``p -= learning_rate g / (sqrt(s) + eps)``; with momentum, of that step.
+    """RMSprop: ``s = r s + (1 - r) g^2``, ``p -= learning_rate g / (sqrt(s) + eps)``.
 
     Parameters
     ----------

@@ -12,8 +12,8 @@ _BLOCK = 1024
 def column_sums(x: np.ndarray) -> np.ndarray:
     """Return the float64 sums of ``x`` over all axes but the last.
 
-    ``x.sum(axis=0)`` is a plain running sum in the array's dtype, 1e-4 off after 1e5 float32 rows; here blocks of
-    fixed size are converted and added in float64, in an order that depends on the shape alone.
+    ``x.sum(axis=0)`` is a plain running sum in the array's dtype, 1e-4 off after 1e5 float32 rows; here
+    blocks of fixed size are converted and added in float64, in an order that depends on the shape alone.
 
     Parameters
     ----------

@@ -42,8 +42,8 @@ def check_structure(
     TypeError
         Where a layer is not a :class:`~scinn.nn.Layer`.
     ValueError
-        For duplicate, dotted or unknown names, cycles, wrong order, wrong numbers of inputs, and layers, inputs or
-        nodes that nobody uses.
+        For duplicate, dotted or unknown names, cycles, wrong order, wrong numbers of inputs, and layers,
+        inputs or nodes that nobody uses.
     """
     if not nodes:
         raise ValueError("a network needs at least one node")
@@ -79,7 +79,8 @@ def _check_layers(layers: Mapping[str, Layer]) -> None:
             raise TypeError(f"layer {name!r} must be a Layer, got {type(layer).__name__}")
         if id(layer) in owners:
             raise ValueError(
-                f"layers {owners[id(layer)]!r} and {name!r} are one object; name it once and let two nodes use it"
+                f"layers {owners[id(layer)]!r} and {name!r} are one object; name it once and let two nodes "
+                "use it"
             )
         owners[id(layer)] = name
 
@@ -117,7 +118,8 @@ def _check_order(nodes: Sequence[Node], inputs: Sequence[str]) -> None:
                     f"the nodes form a cycle: {cycle}; a network is a graph without cycles"
                 ) from None
             raise ValueError(
-                f"node {node.name!r} reads {late[0]!r}, which comes later; a valid order of the nodes is {order}"
+                f"node {node.name!r} reads {late[0]!r}, which comes later; "
+                f"a valid order of the nodes is {order}"
             )
         done.add(node.name)
 
