@@ -38,9 +38,10 @@ def stochastic_block_model(
 ) -> NodeDataset:
     """Draw a graph with communities whose nodes carry binary words, as a citation graph does.
 
-    Two nodes are joined with probability ``p_in`` inside a block and ``p_out`` across blocks, independently. Word
-    ``j`` belongs to block ``j % n_blocks``; a node holds each word of its own block and each other word with two
-    fixed probabilities, chosen so that it expects ``words_per_node`` words of which ``topic_share`` are its block's.
+    Two nodes are joined with probability ``p_in`` inside a block and ``p_out`` across blocks, independently.
+    Word ``j`` belongs to block ``j % n_blocks``; a node holds each word of its own block and each other word
+    with two fixed probabilities, chosen so that it expects ``words_per_node`` words of which ``topic_share``
+    are its block's.
 
     Parameters
     ----------
@@ -53,8 +54,8 @@ def stochastic_block_model(
     words_per_node : float
         Expected number of words a node.
     topic_share : float
-        Expected share of a node's words that are of its own block, in [0, 1]; ``1 / n_blocks`` makes the features
-        uninformative.
+        Expected share of a node's words that are of its own block, in [0, 1]; ``1 / n_blocks`` makes the
+        features uninformative.
     n_train_per_class : int
         Training nodes of each block.
     n_val, n_test : int, optional
@@ -88,6 +89,7 @@ def stochastic_block_model(
     check_in_range(p_in, "p_in", 0.0, 1.0)
     check_in_range(p_out, "p_out", 0.0, 1.0)
     check_positive_int(n_features, "n_features", minimum=len(sizes))
+    check_in_range(words_per_node, "words_per_node", 0.0)
     check_in_range(topic_share, "topic_share", 0.0, 1.0)
     generator = as_generator(rng)
     starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -145,10 +147,10 @@ def random_geometric_graph(
     check_positive_int(n_nodes, "n_nodes")
     check_positive_int(n_dimensions, "n_dimensions")
     if radius is None:
-        check_in_range(mean_degree, "mean_degree", 0.0, np.inf, inclusive=False)
+        check_in_range(mean_degree, "mean_degree", 0.0, inclusive="neither")
         unit_ball = np.pi ** (n_dimensions / 2) / gamma(n_dimensions / 2 + 1)
         radius = float((mean_degree / (n_nodes * unit_ball)) ** (1 / n_dimensions))
-    check_in_range(radius, "radius", 0.0, np.inf, inclusive=False)
+    check_in_range(radius, "radius", 0.0, inclusive="neither")
     coordinates = as_generator(rng).random((n_nodes, n_dimensions))
     pairs = cKDTree(coordinates).query_pairs(radius, output_type="ndarray")
     return SpatialGraph(_symmetric(pairs, n_nodes), coordinates)
@@ -272,7 +274,10 @@ def piecewise_smooth_signal(
     distance = ((scaled[:, None, :] - centres) ** 2).sum(-1) if n_pieces > 1 else np.zeros((len(points), 1))
     piece = distance.argmin(1)
     powers = _exponents(points.shape[1], degree)
-    monomials = np.prod((2 * scaled - 1)[:, None, :] ** powers, axis=-1)
+    power_of = np.stack([(2 * scaled - 1) ** k for k in range(degree + 1)])
+    monomials = np.ones((len(points), len(powers)))
+    for axis in range(points.shape[1]):
+        monomials *= power_of[powers[:, axis], :, axis].T
     coefficients = generator.standard_normal((n_pieces, len(powers)))
     signal = np.einsum("nk,nk->n", monomials, coefficients[piece])
     signal -= signal.mean()
@@ -321,9 +326,10 @@ def _words(
     n_own = own.sum(1, keepdims=True)
     p_own = words_per_node * topic_share / n_own
     p_other = words_per_node * (1 - topic_share) / np.maximum(n_features - n_own, 1)
-    if words_per_node < 0 or max(p_own.max(), p_other.max()) > 1:
+    if max(p_own.max(), p_other.max()) > 1:
         raise ValueError(
-            f"words_per_node={words_per_node} with topic_share={topic_share} does not fit {n_features} features in "
+            f"words_per_node={words_per_node} with topic_share={topic_share} does not fit {n_features} "
+            f"features in "
             f"{n_blocks} blocks; give fewer words or more features"
         )
     return csr_array((generator.random(own.shape) < np.where(own, p_own, p_other)).astype(np.float64))

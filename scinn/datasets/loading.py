@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -21,14 +22,15 @@ __all__ = ["available", "checksum", "fetch", "how_to_get", "load"]
 def load(name: str, **options: Any) -> Dataset:
     """Load a data set by name.
 
-    Embedded and generated sets need no file. The others are looked for in ``$SCINN_DATA``, then in the user's cache,
-    and at last downloaded once from their official address (never where ``SCINN_OFFLINE=1``). Every file is held
-    against the checksum of the registry before anything in it is believed.
+    Embedded and generated sets need no file. The others are looked for in ``$SCINN_DATA``, then in the user's
+    cache, and at last downloaded once from their official address (never where ``SCINN_OFFLINE=1``). Every
+    file is held against the checksum of the registry before anything in it is believed.
 
     Parameters
     ----------
     name : str
-        A name or alias from :data:`scinn.datasets.DATASETS`, for example ``"cora"``, ``"proteins"``, ``"digits"``.
+        A name or alias from :data:`scinn.datasets.DATASETS`, for example ``"cora"``, ``"proteins"``,
+        ``"digits"``.
     **options
         Options of generated sets (among them ``rng``, default 0); the others take none.
 
@@ -193,7 +195,8 @@ def _local(info: DatasetInfo) -> Dataset | None:
         dataset = store.from_arrays(_result_type(info), info.name, arrays)
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise ChecksumError(
-            f"{info.name}: {path} cannot be read ({error}): expected content sha256 {info.content_sha256}, found no "
+            f"{info.name}: {path} cannot be read ({error}): expected content sha256 {info.content_sha256}, "
+            f"found no "
             "complete set. Remove the file and load again."
         ) from error
     store.check_content(dataset, info, f"{path} (remove that file to get the set again)")
@@ -211,11 +214,9 @@ def _downloaded(info: DatasetInfo) -> Dataset:
     else:
         dataset = tu.read_zip(info.name, next(iter(files.values())))
     store.check_content(dataset, info, ", ".join(info.urls))
-    try:
+    # a read-only home must not cost the user the data that have just arrived
+    with contextlib.suppress(OSError):
         _write(info, dataset, store.cache_directory())
-    except OSError:
-        # a read-only home must not cost the user the data that have just arrived
-        pass
     return dataset
 
 
@@ -262,8 +263,8 @@ def _unpack(info: DatasetInfo, arrays: dict[str, np.ndarray]) -> Dataset:
 def _sparse(arrays: dict[str, np.ndarray], prefix: str) -> csr_array:
     indices = arrays[f"{prefix}_indices"]
     data = arrays.get(f"{prefix}_data", np.ones(len(indices))).astype(np.float64)
-    shape = tuple(int(s) for s in arrays[f"{prefix}_shape"])
-    return csr_array((data, indices, arrays[f"{prefix}_indptr"]), shape=shape)
+    n_rows, n_columns = (int(s) for s in arrays[f"{prefix}_shape"])
+    return csr_array((data, indices, arrays[f"{prefix}_indptr"]), shape=(n_rows, n_columns))
 
 
 def _digits() -> ImageDataset:

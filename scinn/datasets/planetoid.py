@@ -1,7 +1,8 @@
 """The official Planetoid files: legacy pickles read through an allow-list, assembled into one graph.
 
-A pickle is a program. The reader below runs it with every name it may mention replaced by an inert record of our
-own: no NumPy, SciPy or standard-library constructor is ever called by the file, and any other name is refused.
+A pickle is a program. The reader below runs it with every name it may mention replaced by an inert record of
+our own: no NumPy, SciPy or standard-library constructor is ever called by the file, and any other name is
+refused.
 """
 
 from __future__ import annotations
@@ -98,9 +99,7 @@ class _SparseRecord:
         if not (isinstance(shape, tuple) and len(shape) == 2):
             raise pickle.UnpicklingError("refused: a pickled csr_matrix without a shape")
         data, indices, indptr = arrays
-        matrix = csr_array(
-            (data.astype(np.float64), indices, indptr), shape=tuple(int(_number(s)) for s in shape)
-        )
+        matrix = csr_array((data.astype(np.float64), indices, indptr), shape=(int(shape[0]), int(shape[1])))
         matrix.check_format(full_check=True)
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
@@ -114,10 +113,6 @@ def _as_bytes(raw: Any) -> bytes:
     if isinstance(raw, bytes | bytearray):
         return bytes(raw)
     raise pickle.UnpicklingError(f"refused: array content of type {type(raw).__name__}")
-
-
-def _number(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 def _reconstruct(*_: Any) -> _ArrayRecord:
@@ -137,6 +132,13 @@ def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     return text.encode("latin-1")
 
 
+def _no_bytes(*arguments: Any) -> bytes:
+    # Python 3 writes an empty byte string as a call without arguments
+    if arguments:
+        raise pickle.UnpicklingError("refused: bytes made from something else")
+    return b""
+
+
 def _mapping(*_: Any) -> dict[Any, Any]:
     return {}
 
@@ -153,6 +155,7 @@ _ADMITTED: Mapping[tuple[str, str], Callable[..., Any]] = {
     **{(module, "csr_matrix"): _SparseRecord for module in ("scipy.sparse.csr", "scipy.sparse._csr")},
     ("collections", "defaultdict"): _mapping,
     **{(module, "list"): _sequence for module in ("__builtin__", "builtins")},
+    **{(module, "bytes"): _no_bytes for module in ("__builtin__", "builtins")},
     ("_codecs", "encode"): _encode,
 }
 
@@ -187,8 +190,8 @@ def read_legacy_pickle(content: bytes) -> np.ndarray | csr_array | dict[int, lis
     Raises
     ------
     pickle.UnpicklingError
-        Where the file mentions anything but arrays of numbers, CSR matrices, ``defaultdict`` and ``list``, or is
-        damaged.
+        Where the file mentions anything but arrays of numbers, CSR matrices, ``defaultdict`` and ``list``, or
+        is damaged.
     """
     try:
         value = _AllowListUnpickler(io.BytesIO(content), encoding="latin1").load()
@@ -216,16 +219,17 @@ def _vertex(value: Any) -> int:
 def assemble(name: str, files: Mapping[str, bytes]) -> NodeDataset:
     """Put the eight files of a Planetoid set together.
 
-    Test rows return to their own positions. Node numbers of the test range that have no row (15 in CiteSeer) get
-    all-zero features and label 0 and stand in no mask. Edges are made symmetric, duplicates merged, self loops
-    dropped.
+    Test rows return to their own positions. Node numbers of the test range that have no row (15 in CiteSeer)
+    get all-zero features and label 0 and stand in no mask. Edges are made symmetric, duplicates merged, self
+    loops dropped.
 
     Parameters
     ----------
     name : str
         Name of the result.
     files : mapping of str to bytes
-        Content of ``ind.<name>.<part>`` under each of the parts ``x, y, tx, ty, allx, ally, graph, test.index``.
+        Content of ``ind.<name>.<part>`` under each of the parts ``x, y, tx, ty, allx, ally, graph,
+        test.index``.
 
     Returns
     -------

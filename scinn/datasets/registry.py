@@ -1,7 +1,4 @@
-"""What each data set is, where it comes from, and the checksum that its bytes must have.
-
-This module reads nothing and imports no array library, so that ``scinn data list`` answers at once.
-"""
+"""What each data set is, where it comes from, and the checksum that its bytes must have; nothing is read here."""
 
 from __future__ import annotations
 
@@ -28,8 +25,8 @@ class SourceFile:
     sha256 : str
         Checksum of one published copy.
     repackable : bool
-        True where the publisher may pack the same content differently (zip archives): then the parsed arrays are
-        held against :attr:`DatasetInfo.content_sha256` instead of the file against ``sha256``.
+        True where the publisher may pack the same content differently (zip archives): then the parsed arrays
+        are held against :attr:`DatasetInfo.content_sha256` instead of the file against ``sha256``.
     """
 
     url: str
@@ -57,7 +54,8 @@ class DatasetInfo:
     title : str
         One line for a table.
     counts : mapping of str to int
-        Numbers of nodes, edges, features, classes, graphs, images; those of the default options where generated.
+        Numbers of nodes, edges, features, classes, graphs, images; those of the default options where
+        generated.
     licence, origin : str
         Terms as far as the publisher states them, and where the data come from.
     citation : str
@@ -115,7 +113,7 @@ def _planetoid(
         title=title,
         counts=MappingProxyType(counts),
         licence="MIT (licence of the publishing repository)",
-        origin="github.com/kimiyoung/planetoid, directory data, public split of Yang, Cohen and Salakhutdinov",
+        origin="github.com/kimiyoung/planetoid, directory data; public split of Yang et al. 2016",
         citation="yang2016revisiting",
         aliases=(f"planetoid-{name}",),
         sources=sources,
@@ -201,8 +199,8 @@ _ALL = (
         file="planetoid_citeseer.npz",
         file_sha256="0a7e6a1f533194fb7bddcbfe8e4613a434a3f7f28a468b337bc6274b791b7f2a",
         content_sha256="9786a295650d9eaac32ec758405929c9d9d03e77765d580a9cf070cbee12c795",
-        note="15 nodes of the test range have no features and no label: all-zero rows, label 0, in no mask. 48 other "
-        "nodes have no edge once the 124 self loops are dropped.",
+        note="15 nodes of the test range have no features and no label: all-zero rows, label 0, in no mask. "
+        "48 other nodes have no edge once the 124 self loops are dropped.",
     ),
     DatasetInfo(
         name="pubmed",
@@ -214,8 +212,8 @@ _ALL = (
         origin="github.com/kimiyoung/planetoid, directory data",
         citation="yang2016revisiting",
         aliases=("planetoid-pubmed",),
-        unavailable="the features of all its nodes stand in one large file of the publisher whose sha256 we could not "
-        "establish, and we do not load what we cannot check; cora and citeseer are its companions",
+        unavailable="the features of all its nodes stand in one large file of the publisher whose sha256 we "
+        "could not establish, and we do not load what we cannot check; cora and citeseer are its companions",
     ),
     _tu(
         "MUTAG",
@@ -318,8 +316,8 @@ _ALL = (
         citation="zachary1977information",
         aliases=("karate", "zachary"),
         content_sha256="4aa8b3badd79c2d7d6374eeec429896de65e048224b84351b7b1350a7fd95728",
-        note="Features are the identity; the two leaders (nodes 0 and 33) are the training nodes, the others the test "
-        "nodes; no validation nodes.",
+        note="Features are the identity; the two leaders (nodes 0 and 33) are the training nodes, the others "
+        "the test nodes; no validation nodes.",
     ),
     DatasetInfo(
         name="stochastic-block-model",

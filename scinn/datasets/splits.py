@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from scinn._input import check_positive_int
+from scinn._input import as_labels, check_positive_int
 from scinn.random import RandomState, as_generator
 
 __all__ = ["class_split", "random_split", "stratified_folds", "stratified_split"]
@@ -39,7 +40,7 @@ def random_split(n: int, fractions: Sequence[float], rng: RandomState = None) ->
     check_positive_int(n, "n")
     bounds = _bounds(n, fractions)
     order = as_generator(rng).permutation(n)
-    return tuple(np.sort(order[low:high]) for low, high in zip(bounds[:-1], bounds[1:]))
+    return tuple(np.sort(order[low:high]) for low, high in itertools.pairwise(bounds))
 
 
 def stratified_split(
@@ -74,7 +75,7 @@ def stratified_split(
     """
     from sklearn.model_selection import train_test_split
 
-    y = np.asarray(labels)
+    y = as_labels(labels, "labels")
     bounds = _bounds(len(y), fractions)
     generator = as_generator(rng)
     rest = np.arange(len(y))
@@ -116,7 +117,7 @@ def stratified_folds(
     from sklearn.model_selection import StratifiedKFold
 
     check_positive_int(n_folds, "n_folds", minimum=2)
-    y = np.asarray(labels)
+    y = as_labels(labels, "labels")
     seed = int(as_generator(rng).integers(2**32))
     folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(np.zeros(len(y)), y)
     return [(np.sort(train), np.sort(test)) for train, test in folds]
@@ -130,16 +131,17 @@ def class_split(
     n_test: int | None = None,
     rng: RandomState = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split nodes as the citation graphs do: a few training nodes of each class, then validation and test nodes.
+    """Split nodes as the citation graphs do: a few training nodes of each class, then the other parts.
 
     Parameters
     ----------
     labels : array_like of shape (n,), int
-        Class of each node.
+        Class of each node; nodes of unknown class (-1) join no part.
     n_train_per_class : int
         Training nodes of each class.
     n_val, n_test : int, optional
-        Sizes of the other parts. Default: a third of the remaining nodes for validation, all others for the test.
+        Sizes of the other parts. Default: a third of the remaining nodes for validation, all others for the
+        test.
     rng : int, SeedSequence, Generator, Key or None
         Source of randomness.
 
@@ -159,15 +161,17 @@ def class_split(
     >>> int(train.sum()), int(val.sum()), int(test.sum())
     (2, 1, 4)
     """
-    y = np.asarray(labels)
+    y = as_labels(labels, "labels")
     check_positive_int(n_train_per_class, "n_train_per_class")
     order = as_generator(rng).permutation(len(y))
+    order = order[y[order] >= 0]
     train = np.zeros(len(y), dtype=bool)
-    for value in np.unique(y):
+    for value in np.unique(y[order]):
         members = order[y[order] == value]
         if len(members) < n_train_per_class:
             raise ValueError(
-                f"n_train_per_class={n_train_per_class} is more than the {len(members)} nodes of class {value}"
+                f"n_train_per_class={n_train_per_class} is more than the {len(members)} nodes of class "
+                f"{value}"
             )
         train[members[:n_train_per_class]] = True
     rest = order[~train[order]]
@@ -175,7 +179,8 @@ def class_split(
     n_test = len(rest) - n_val if n_test is None else check_positive_int(n_test, "n_test", minimum=0)
     if n_test < 0 or n_val + n_test > len(rest):
         raise ValueError(
-            f"n_val={n_val} and n_test={n_test} need more than the {len(rest)} nodes that training leaves over"
+            f"n_val={n_val} and n_test={n_test} need more than the {len(rest)} nodes that training leaves "
+            f"over"
         )
     val, test = np.zeros(len(y), dtype=bool), np.zeros(len(y), dtype=bool)
     val[rest[:n_val]] = True

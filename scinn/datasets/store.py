@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, issparse
+from scipy.sparse import csr_array
 
 from scinn.datasets.registry import DatasetInfo, SourceFile
 from scinn.exceptions import ChecksumError, DataUnavailableError
@@ -52,7 +52,8 @@ def how_to_get(info: DatasetInfo) -> str:
     return (
         f"To get {info.name}: with a network, load or `scinn data fetch {info.name}` downloads it once "
         f"(unset SCINN_OFFLINE) from\n{sources}\n"
-        f"Without one, run `scinn data fetch {info.name} --to DIR` elsewhere, carry DIR over, and set SCINN_DATA to "
+        f"Without one, run `scinn data fetch {info.name} --to DIR` elsewhere, carry DIR over, and set "
+        f"SCINN_DATA to "
         f"it; there {info.file} (sha256 {info.file_sha256}) is accepted too."
     )
 
@@ -68,7 +69,8 @@ def content_checksum(dataset: tuple[Any, ...]) -> str:
     Returns
     -------
     str
-        sha256 over field names, shapes and values: integers as 64-bit, floats as double precision, little-endian.
+        sha256 over field names, shapes and values: integers as 64-bit, floats as double precision,
+        little-endian.
     """
     digest = hashlib.sha256()
     for key, value in sorted(to_arrays(dataset).items()):
@@ -86,7 +88,7 @@ def to_arrays(dataset: tuple[Any, ...]) -> dict[str, np.ndarray]:
         value = getattr(dataset, field)
         if field == "name" or value is None:
             continue
-        if issparse(value):
+        if isinstance(value, csr_array):
             for part in ("data", "indices", "indptr"):
                 arrays[f"{field}.{part}"] = getattr(value, part)
             arrays[f"{field}.shape"] = np.array(value.shape)
@@ -102,7 +104,7 @@ def from_arrays(kind: type, name: str, arrays: Mapping[str, np.ndarray]) -> Any:
         field, _, part = key.partition(".")
         if part == "shape":
             triple = tuple(arrays[f"{field}.{p}"] for p in ("data", "indices", "indptr"))
-            values[field] = csr_array(triple, shape=tuple(int(s) for s in array))
+            values[field] = csr_array(triple, shape=(int(array[0]), int(array[1])))
         elif not part:
             values[field] = array if array.ndim else array.item()
     return kind(**values)
@@ -153,7 +155,8 @@ def download(info: DatasetInfo) -> dict[str, bytes]:
     """
     if is_offline():
         raise DataUnavailableError(
-            f"{info.name} is neither in $SCINN_DATA nor in the cache ({cache_directory()}), and SCINN_OFFLINE forbids "
+            f"{info.name} is neither in $SCINN_DATA nor in the cache ({cache_directory()}), and "
+            f"SCINN_OFFLINE forbids "
             f"the download.\n{how_to_get(info)}"
         )
     return {source.file_name: _download_one(info, source) for source in info.sources}
@@ -162,8 +165,8 @@ def download(info: DatasetInfo) -> dict[str, bytes]:
 def _download_one(info: DatasetInfo, source: SourceFile) -> bytes:
     import pooch
 
-    # pooch.retrieve would report on stderr and write a file of its own choosing; the library stays silent and keeps
-    # nothing unchecked, so only the transfer is pooch's
+    # pooch.retrieve would report on stderr and write a file of its own choosing; the library stays silent and
+    # keeps nothing unchecked, so only the transfer is pooch's
     fetch = pooch.HTTPDownloader(progressbar=False, timeout=TIMEOUT_SECONDS)
     with tempfile.TemporaryDirectory(prefix="scinn-") as folder:
         path = Path(folder) / source.file_name

@@ -23,7 +23,8 @@ class NodeDataset(NamedTuple):
     adjacency : csr_array of shape (n_nodes, n_nodes), float64
         Binary and symmetric, without self loops; indices sorted.
     features : csr_array of shape (n_nodes, n_features), float64
-        Raw values (0 and 1 for the citation graphs); divide rows by their sums to get the usual network input.
+        Raw values (0 and 1 for the citation graphs); divide rows by their sums to get the usual network
+        input.
     labels : ndarray of shape (n_nodes,), int64
         Classes ``0 .. n_classes - 1``.
     n_classes : int
@@ -136,7 +137,8 @@ class SignalDataset(NamedTuple):
 class GraphCollection(NamedTuple):
     """Many small labelled graphs, concatenated.
 
-    Graph ``g`` owns the nodes ``node_ptr[g]:node_ptr[g + 1]`` and the rows ``edge_ptr[g]:edge_ptr[g + 1]`` of ``edges``.
+    Graph ``g`` owns the nodes ``node_ptr[g]:node_ptr[g + 1]`` and the rows ``edge_ptr[g]:edge_ptr[g + 1]`` of
+    ``edges``.
 
     Parameters
     ----------
@@ -207,8 +209,8 @@ class GraphCollection(NamedTuple):
         Parameters
         ----------
         kind : {"auto", "labels", "attributes", "all", "degree"}
-            One-hot node labels; the raw attributes; labels beside attributes; one-hot degree. ``"auto"`` takes the
-            labels where there are any, else the attributes, else the degree.
+            One-hot node labels; the raw attributes; labels beside attributes; one-hot degree. ``"auto"``
+            takes the labels where there are any, else the attributes, else the degree.
         indices : array_like of int, optional
             Graphs to take, in this order; default all.
         dtype : dtype

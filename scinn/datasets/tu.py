@@ -24,8 +24,8 @@ def read_zip(name: str, content: bytes) -> GraphCollection:
     name : str
         Name of the result.
     content : bytes
-        The whole archive: ``*_A.txt`` (arcs, from 1), ``*_graph_indicator.txt``, ``*_graph_labels.txt`` and, where
-        the set has them, ``*_node_labels.txt``, ``*_node_attributes.txt``, ``*_edge_labels.txt``.
+        The whole archive: ``*_A.txt`` (arcs, from 1), ``*_graph_indicator.txt``, ``*_graph_labels.txt`` and,
+        where the set has them, ``*_node_labels.txt``, ``*_node_attributes.txt``, ``*_edge_labels.txt``.
 
     Returns
     -------
@@ -110,7 +110,8 @@ def collection(
         labels=classes.astype(np.int64),
         n_classes=len(values),
         node_labels=codes,
-        # single precision is what the compact files keep; rounding here makes both sources give the same numbers
+        # single precision is what the compact files keep; rounding here makes both sources give the same
+        # numbers
         node_attributes=None
         if node_attributes is None
         else node_attributes.astype(np.float32).astype(np.float64),
