@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,6 +25,7 @@ __all__ = ["PARTS", "assemble", "read_legacy_pickle"]
 PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
 N_VALIDATION = 500
 
+_CSR_KINDS = ("biuf", "iu", "iu")
 _PLAIN_DTYPE = re.compile(r"[<>|=]?([biuf])(1|2|4|8)")
 
 
@@ -98,12 +100,37 @@ class _SparseRecord:
         shape = self._fields.get("_shape", self._fields.get("shape"))
         if not (isinstance(shape, tuple) and len(shape) == 2):
             raise pickle.UnpicklingError("refused: a pickled csr_matrix without a shape")
-        data, indices, indptr = arrays
-        matrix = csr_array((data.astype(np.float64), indices, indptr), shape=(int(shape[0]), int(shape[1])))
-        matrix.check_format(full_check=True)
-        matrix.sum_duplicates()
-        matrix.eliminate_zeros()
-        return matrix
+        return _checked_matrix(arrays[0], arrays[1], arrays[2], shape)
+
+
+def _checked_matrix(
+    data: np.ndarray, indices: np.ndarray, indptr: np.ndarray, shape: tuple[Any, Any]
+) -> csr_array:
+    # SciPy's own check subtracts in the given type, so unsigned or narrow pointers could wrap around and pass it
+    if not all(
+        a.ndim == 1 and a.dtype.kind in kinds for a, kinds in zip((data, indices, indptr), _CSR_KINDS)
+    ):
+        raise pickle.UnpicklingError("refused: a pickled csr_matrix whose parts are not vectors of numbers")
+    n_rows, n_columns = (int(s) for s in shape)
+    indices, indptr = indices.astype(np.int64), indptr.astype(np.int64)
+    sound = (
+        len(indptr) == n_rows + 1
+        and indptr[0] == 0
+        and indptr[-1] == len(indices) == len(data)
+        and (np.diff(indptr) >= 0).all()
+        and indices.min(initial=0) >= 0
+        and indices.max(initial=-1) < n_columns
+        and max(n_rows, n_columns, len(data)) < 2**31
+    )
+    if not sound:
+        raise pickle.UnpicklingError("refused: a pickled csr_matrix whose indices contradict its shape")
+    matrix = csr_array(
+        (data.astype(np.float64), indices.astype(np.int32), indptr.astype(np.int32)),
+        shape=(n_rows, n_columns),
+    )
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
 
 
 def _as_bytes(raw: Any) -> bytes:
@@ -160,6 +187,26 @@ _ADMITTED: Mapping[tuple[str, str], Callable[..., Any]] = {
 }
 
 
+# what protocol 2 needs for arrays, matrices and mappings; anything else (outside objects, registered extensions,
+# the framing and buffers of later protocols) is refused before the interpreter sees it
+_OPCODES = (
+    "PROTO STOP MARK GLOBAL NEWOBJ REDUCE BUILD NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG "
+    "LONG1 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE EMPTY_TUPLE TUPLE TUPLE1 "
+    "TUPLE2 TUPLE3 EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS PUT BINPUT LONG_BINPUT "
+    "GET BINGET LONG_BINGET "
+)
+
+
+def _scan(content: bytes) -> None:
+    """Refuse unknown opcodes, and memo numbers that would make the interpreter reserve memory for nothing."""
+    admitted = frozenset(_OPCODES.split())
+    for opcode, argument, _ in pickletools.genops(content):
+        if opcode.name not in admitted:
+            raise pickle.UnpicklingError(f"refused: the pickle operation {opcode.name} is not admitted")
+        if opcode.name.endswith("PUT") and int(argument or 0) > len(content):
+            raise pickle.UnpicklingError(f"refused: memo number {argument} in a file of {len(content)} bytes")
+
+
 class _AllowListUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         try:
@@ -194,17 +241,19 @@ def read_legacy_pickle(content: bytes) -> np.ndarray | csr_array | dict[int, lis
         is damaged.
     """
     try:
+        _scan(content)
         value = _AllowListUnpickler(io.BytesIO(content), encoding="latin1").load()
         if isinstance(value, _ArrayRecord):
             return value.array()
         if isinstance(value, _SparseRecord):
             return value.matrix()
+        if isinstance(value, dict):
+            return {_vertex(node): [_vertex(other) for other in others] for node, others in value.items()}
     except pickle.UnpicklingError:
         raise
-    except (AttributeError, EOFError, IndexError, KeyError, TypeError, UnicodeError, ValueError) as error:
-        raise pickle.UnpicklingError(f"damaged pickle: {error}") from error
-    if isinstance(value, dict):
-        return {_vertex(node): [_vertex(other) for other in others] for node, others in value.items()}
+    except Exception as error:
+        # a damaged program may fail anywhere in the interpreter; to the caller that is one thing
+        raise pickle.UnpicklingError(f"refused: damaged pickle ({type(error).__name__}: {error})") from error
     raise pickle.UnpicklingError(
         f"refused: the file holds a {type(value).__name__}, not an array, matrix or graph"
     )

@@ -54,7 +54,8 @@ def how_to_get(info: DatasetInfo) -> str:
         f"(unset SCINN_OFFLINE) from\n{sources}\n"
         f"Without one, run `scinn data fetch {info.name} --to DIR` elsewhere, carry DIR over, and set "
         f"SCINN_DATA to "
-        f"it; there {info.file} (sha256 {info.file_sha256}) is accepted too."
+        f"it; there {info.file} (sha256 {info.file_sha256}) is accepted too.\n"
+        f"Whatever the file, its arrays must have the content sha256 {info.content_sha256}."
     )
 
 
