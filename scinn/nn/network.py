@@ -210,7 +210,11 @@ class Network(Layer):
             layer = self.layers[node.layer]
             wanted = {name: context[name] for name in layer.context}
             arrays = tuple(_value(values, read) for read in node.inputs)
-            values[node.name] = run(node, layer, arrays, wanted)
+            try:
+                values[node.name] = run(node, layer, arrays, wanted)
+            except (TypeError, ValueError) as error:
+                error.add_note(f"in node {node.name!r}, layer {node.layer!r} ({type(layer).__name__})")
+                raise
             del arrays
             for name in expired:
                 del values[name]

@@ -140,7 +140,7 @@ def test_batch_norm_matches_its_definition(n: int, n_features: int, seed: int) -
 
 def test_batch_norm_backward_is_orthogonal_to_constants_and_to_the_normalised_input() -> None:
     layer = BatchNorm(4, dtype=np.float64, eps=0.0)
-    y, saved = layer.forward(normal(20, 4), train=True)
+    _, saved = layer.forward(normal(20, 4), train=True)
     dx, _ = layer.backward(saved, normal(20, 4, seed=1))
     np.testing.assert_allclose(dx.sum(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose((dx * saved.normalized).sum(axis=0), 0, atol=1e-12)
@@ -245,7 +245,7 @@ class TestDropout:
     def test_missing_key(self) -> None:
         with pytest.raises(ValueError, match=r"pass key=scinn.random.Key\(seed\)"):
             Dropout(0.5).forward(np.ones(2), train=True)
-        with pytest.raises(TypeError, match="key must be a scinn.random.Key, got int"):
+        with pytest.raises(TypeError, match=r"key must be a scinn.random.Key, got int"):
             Dropout(0.5).forward(np.ones(2), train=True, key=3)
 
     @pytest.mark.parametrize("rate", [1.0, -0.1, float("nan")])
@@ -319,7 +319,7 @@ def test_register_refuses_a_second_class_of_one_name() -> None:
     class Dense(ReLU):  # same name, other class
         pass
 
-    with pytest.raises(ValueError, match="a layer named 'Dense' is registered already by scinn.nn.dense"):
+    with pytest.raises(ValueError, match=r"a layer named 'Dense' is registered already by scinn.nn.dense"):
         register_layer(Dense)
 
 
@@ -329,7 +329,7 @@ def test_unregistered_layers_cannot_be_described() -> None:
 
     with pytest.raises(TypeError, match="decorate it with @register_layer"):
         describe_layer(Homemade())
-    with pytest.raises(ValueError, match="unknown layer type 'Dens'.*did you mean 'Dense'"):
+    with pytest.raises(ValueError, match=r"unknown layer type 'Dens'.*did you mean 'Dense'"):
         build_layer({"type": "Dens", "module": "elsewhere", "config": {}})
 
 
@@ -357,7 +357,9 @@ def test_bad_input(layer: Layer, x: object, error: type[Exception], message: str
 
 
 def test_bad_input_of_several() -> None:
-    with pytest.raises(ValueError, match=r"Add: inputs must have one shape, got \(2,\) and \(3,\) \(input 1\)"):
+    with pytest.raises(
+        ValueError, match=r"Add: inputs must have one shape, got \(2,\) and \(3,\) \(input 1\)"
+    ):
         Add()(np.ones(2), np.ones(3))
     with pytest.raises(TypeError, match="Add: inputs must have one dtype, got float64 and float32"):
         Add()(np.ones(2), np.ones(2, np.float32))
