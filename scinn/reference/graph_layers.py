@@ -6,6 +6,8 @@ The functions that share a name with one of :mod:`scinn.kernels.graph_layers` re
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 __all__ = [
@@ -86,28 +88,28 @@ def shrink_threshold_gradient(
 
 def segment_weighted_sum(weights: np.ndarray, x: np.ndarray, node_ptr: np.ndarray) -> np.ndarray:
     """Return the weighted sums of each graph's rows, shape (n_graphs, n_bands, n_features)."""
-    blocks = [weights[:, a:b] @ x[a:b] for a, b in zip(node_ptr[:-1], node_ptr[1:], strict=True)]
+    blocks = [weights[:, a:b] @ x[a:b] for a, b in itertools.pairwise(node_ptr)]
     return np.array(blocks).reshape(len(node_ptr) - 1, weights.shape[0], x.shape[1])
 
 
 def segment_weighted_sum_backward(weights: np.ndarray, dp: np.ndarray, node_ptr: np.ndarray) -> np.ndarray:
     """Return the gradient by x of :func:`segment_weighted_sum`."""
     dx = np.zeros((weights.shape[1], dp.shape[2]), dtype=dp.dtype)
-    for g, (a, b) in enumerate(zip(node_ptr[:-1], node_ptr[1:], strict=True)):
+    for g, (a, b) in enumerate(itertools.pairwise(node_ptr)):
         dx[a:b] = weights[:, a:b].T @ dp[g]
     return dx
 
 
 def segment_square_sum(c: np.ndarray, node_ptr: np.ndarray) -> np.ndarray:
     """Return each graph's band energies, shape (n_graphs, n_bands, n_features)."""
-    blocks = [(c[:, a:b] ** 2).sum(axis=1) for a, b in zip(node_ptr[:-1], node_ptr[1:], strict=True)]
+    blocks = [(c[:, a:b] ** 2).sum(axis=1) for a, b in itertools.pairwise(node_ptr)]
     return np.array(blocks).reshape(len(node_ptr) - 1, c.shape[0], c.shape[2])
 
 
 def segment_square_sum_backward(c: np.ndarray, dp: np.ndarray, node_ptr: np.ndarray) -> np.ndarray:
     """Return the gradient by c of :func:`segment_square_sum`."""
     dc = np.zeros_like(c)
-    for g, (a, b) in enumerate(zip(node_ptr[:-1], node_ptr[1:], strict=True)):
+    for g, (a, b) in enumerate(itertools.pairwise(node_ptr)):
         dc[:, a:b] = 2 * c[:, a:b] * dp[g][:, None, :]
     return dc
 
@@ -117,7 +119,7 @@ def segment_max(x: np.ndarray, node_ptr: np.ndarray) -> tuple[np.ndarray, np.nda
     n_graphs = len(node_ptr) - 1
     out = np.zeros((n_graphs, x.shape[1]), dtype=x.dtype)
     winner = np.full((n_graphs, x.shape[1]), -1, dtype=np.int64)
-    for g, (a, b) in enumerate(zip(node_ptr[:-1], node_ptr[1:], strict=True)):
+    for g, (a, b) in enumerate(itertools.pairwise(node_ptr)):
         if b > a:
             winner[g] = a + np.argmax(x[a:b], axis=0)
             out[g] = x[a:b].max(axis=0)
@@ -192,7 +194,7 @@ def ufg_conv_gradients(
 def ufg_pool(operators: np.ndarray, x: np.ndarray, node_ptr: np.ndarray, mode: str) -> np.ndarray:
     """Return the framelet readout of every graph, shape (n_graphs, n_bands * n_features), bands outermost."""
     rows = []
-    for a, b in zip(node_ptr[:-1], node_ptr[1:], strict=True):
+    for a, b in itertools.pairwise(node_ptr):
         parts = []
         for w in operators:
             c = w[a:b, a:b] @ x[a:b]
