@@ -1,6 +1,7 @@
 """The one door for what users hold: lists, frames, sparse matrices, tensors become NumPy arrays or CSR.
 
-Every refusal names the argument, what came, what is wanted and how to fix it. Nothing behind this door checks again.
+Every refusal names the argument, what came, what is wanted and how to fix it; nothing behind this door checks
+again.
 Returned arrays may share memory with the input: nobody writes into an array it was given.
 """
 
