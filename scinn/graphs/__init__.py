@@ -10,33 +10,104 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scinn.graphs.banks import FilterBank
+    from scinn.graphs.convolution import GCNConv, UFGConv
+    from scinn.graphs.denoise import CompressResult, DenoiseResult, compress, denoise
     from scinn.graphs.framelets import FrameletTransform
     from scinn.graphs.graph import Graph, GraphBatch, Spectrum
+    from scinn.graphs.models import (
+        NodeClassifier,
+        gcn_network,
+        graph_classifier,
+        mlp_network,
+        ufg_network,
+    )
+    from scinn.graphs.pooling import GraphPool, UFGPool
+    from scinn.graphs.shrinkage import (
+        energy_scales,
+        estimate_noise,
+        hard_threshold,
+        nonzero_share,
+        shrink_bands,
+        soft_threshold,
+        sure_threshold,
+        universal_threshold,
+    )
     from scinn.graphs.tightness import TightnessReport
+    from scinn.graphs.training import random_split, train_graph_classifier, train_node_classifier
 
 _HOME = {
+    "CompressResult": "denoise",
+    "DenoiseResult": "denoise",
     "FilterBank": "banks",
     "FrameletTransform": "framelets",
+    "GCNConv": "convolution",
     "Graph": "graph",
     "GraphBatch": "graph",
+    "GraphPool": "pooling",
+    "NodeClassifier": "models",
     "Spectrum": "graph",
     "TightnessReport": "tightness",
+    "UFGConv": "convolution",
+    "UFGPool": "pooling",
+    "compress": "denoise",
+    "denoise": "denoise",
+    "energy_scales": "shrinkage",
+    "estimate_noise": "shrinkage",
+    "gcn_network": "models",
+    "graph_classifier": "models",
+    "hard_threshold": "shrinkage",
+    "mlp_network": "models",
+    "nonzero_share": "shrinkage",
+    "random_split": "training",
+    "shrink_bands": "shrinkage",
+    "soft_threshold": "shrinkage",
+    "sure_threshold": "shrinkage",
+    "train_graph_classifier": "training",
+    "train_node_classifier": "training",
+    "ufg_network": "models",
+    "universal_threshold": "shrinkage",
 }
-_SUBMODULES = ("banks", "chebyshev", "framelets", "graph", "matrix_free", "tightness")
+_SUBMODULES = ("chebyshev", "matrix_free", *sorted(set(_HOME.values())))
 
 __all__ = [
+    "CompressResult",
+    "DenoiseResult",
     "FilterBank",
     "FrameletTransform",
+    "GCNConv",
     "Graph",
     "GraphBatch",
+    "GraphPool",
+    "NodeClassifier",
     "Spectrum",
     "TightnessReport",
+    "UFGConv",
+    "UFGPool",
+    "compress",
+    "denoise",
+    "energy_scales",
+    "estimate_noise",
+    "gcn_network",
+    "graph_classifier",
+    "hard_threshold",
+    "mlp_network",
+    "nonzero_share",
+    "random_split",
+    "shrink_bands",
+    "soft_threshold",
+    "sure_threshold",
+    "train_graph_classifier",
+    "train_node_classifier",
+    "ufg_network",
+    "universal_threshold",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(f"scinn.graphs.{_HOME[name]}"), name)
+        # Kept, so that a function stays visible beside a submodule of the same name.
+        globals()[name] = getattr(importlib.import_module(f"scinn.graphs.{_HOME[name]}"), name)
+        return globals()[name]
     if name in _SUBMODULES:
         return importlib.import_module(f"scinn.graphs.{name}")
     raise AttributeError(f"module 'scinn.graphs' has no attribute {name!r}")
