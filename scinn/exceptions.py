@@ -5,7 +5,15 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-__all__ = ["ChecksumError", "ConvergenceWarning", "DataUnavailableError", "MissingExtraError", "ScinnWarning", "require"]
+__all__ = [
+    "ChecksumError",
+    "ConvergenceWarning",
+    "DataUnavailableError",
+    "MissingExtraError",
+    "OutputLockedError",
+    "ScinnWarning",
+    "require",
+]
 
 
 class ScinnWarning(UserWarning):
@@ -22,6 +30,10 @@ class DataUnavailableError(RuntimeError):
 
 class ChecksumError(RuntimeError):
     """A data file does not have the checksum that the registry records."""
+
+
+class OutputLockedError(RuntimeError):
+    """Another process is writing into the output folder; the message names it."""
 
 
 class MissingExtraError(ImportError):

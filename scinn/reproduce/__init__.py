@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Cell", "Claim", "FigureSpec", "Outcome", "Results", "RunConfig", "RunResult", "merge", "run"]
 
-_HOMES = {name: "claims" for name in ("Cell", "Claim", "FigureSpec", "Outcome", "Results")}
-_HOMES |= {name: "runner" for name in ("RunConfig", "RunResult", "merge", "run")}
+_HOMES = dict.fromkeys(("Cell", "Claim", "FigureSpec", "Outcome", "Results"), "claims")
+_HOMES |= dict.fromkeys(("RunConfig", "RunResult", "merge", "run"), "runner")
 
 
 def __getattr__(name: str) -> Any:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import platform
 import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from scinn._machine import cpu_name, usable_cores
 from scinn._version import __version__
 
-__all__ = ["blas_info", "code_hash", "cpu_name", "environment", "freeze", "libraries", "usable_cores"]
+__all__ = ["blas_info", "code_hash", "environment", "freeze", "libraries"]
 
 _LIBRARIES = ("numpy", "scipy", "numba", "networkx", "scikit-learn")
 
 # These can change words, pictures or what is checked, never a measured number.
-_NOT_NUMERICAL = ("cli.py", "papers.py", "_version.py", "bench", "verify", "reproduce")
+_NOT_NUMERICAL = ("cli.py", "papers.py", "_machine.py", "_version.py", "bench", "verify", "reproduce")
 
 
 def libraries() -> dict[str, str]:
@@ -30,24 +30,6 @@ def libraries() -> dict[str, str]:
         Distribution -> version.
     """
     return {name: metadata.version(name) for name in _LIBRARIES}
-
-
-def cpu_name() -> str:
-    """Return the processor's name as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def usable_cores() -> int:
-    """Return the number of processor cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def blas_info() -> list[dict[str, Any]]:

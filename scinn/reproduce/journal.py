@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from scinn.exceptions import OutputLockedError
 from scinn.reproduce.claims import Cell, canonical
 
-__all__ = ["FORMAT", "Journal", "OutputLock", "OutputLockedError", "cell_key", "read_records"]
+__all__ = ["FORMAT", "Journal", "OutputLock", "cell_key", "read_records"]
 
 FORMAT = 1
 _IDENTITY = ("data", "version", "code", "libraries")
@@ -127,10 +128,6 @@ class Journal:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return iter(self._by_key.values())
-
-
-class OutputLockedError(RuntimeError):
-    """Another process is writing into the output folder."""
 
 
 def _alive(pid: int) -> bool:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from scinn._files import write_json, write_text
+from scinn._machine import usable_cores
 from scinn._version import __version__
 from scinn.reproduce.claims import BUDGETS, Cell, Claim, Outcome, Results, as_json, load_module, select_claims
-from scinn.reproduce.environment import code_hash, environment, freeze, libraries, usable_cores
+from scinn.reproduce.environment import code_hash, environment, freeze, libraries
 from scinn.reproduce.journal import Journal, OutputLock, cell_key, read_records
 
 __all__ = ["SCHEMA", "Progress", "RunConfig", "RunResult", "merge", "rerun_command", "run"]
