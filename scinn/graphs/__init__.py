@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from scinn.graphs.banks import FilterBank
     from scinn.graphs.convolution import GCNConv, UFGConv
-    from scinn.graphs.denoise import CompressResult, DenoiseResult, compress, denoise
+    from scinn.graphs.denoising import CompressResult, DenoiseResult, compress, denoise
     from scinn.graphs.framelets import FrameletTransform
     from scinn.graphs.graph import Graph, GraphBatch, Spectrum
     from scinn.graphs.models import (
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from scinn.graphs.training import random_split, train_graph_classifier, train_node_classifier
 
 _HOME = {
-    "CompressResult": "denoise",
-    "DenoiseResult": "denoise",
+    "CompressResult": "denoising",
+    "DenoiseResult": "denoising",
     "FilterBank": "banks",
     "FrameletTransform": "framelets",
     "GCNConv": "convolution",
@@ -49,8 +49,8 @@ _HOME = {
     "TightnessReport": "tightness",
     "UFGConv": "convolution",
     "UFGPool": "pooling",
-    "compress": "denoise",
-    "denoise": "denoise",
+    "compress": "denoising",
+    "denoise": "denoising",
     "energy_scales": "shrinkage",
     "estimate_noise": "shrinkage",
     "gcn_network": "models",

@@ -192,7 +192,7 @@ def denoise(
     shrinkage: str = "soft",
     sigma: float | None = None,
     bank: Any = "haar",
-    levels: int = 4,
+    levels: int = 3,
     dilation: float = 2.0,
     n_coefficients: Any = "auto",
     transform: Any = None,
@@ -235,7 +235,8 @@ def denoise(
     Notes
     -----
     The transform is undecimated, so coefficients are correlated; SURE's estimate stays unbiased for each band, its
-    optimality across bands does not follow.
+    optimality across bands does not follow. The low-pass band is never shrunk, and in this system it reaches up to
+    about half of the spectrum whatever the number of levels: that share of the noise stays.
 
     Examples
     --------
@@ -277,7 +278,7 @@ def compress(
     *,
     share: float = 0.1,
     bank: Any = "haar",
-    levels: int = 4,
+    levels: int = 3,
     dilation: float = 2.0,
     n_coefficients: Any = "auto",
     transform: Any = None,
