@@ -51,7 +51,9 @@ def _page(name: str, title: str) -> str:
             lines += [f"``{name}.{public}``", f"    {_first_sentence(getattr(module, public))}", ""]
     if "Data" in groups:
         lines += ["Data", "----", ""]
-        lines += [f"* ``{public}`` : {type(getattr(module, public)).__name__}" for public in groups["Data"]] + [""]
+        lines += [
+            f"* ``{public}`` : {type(getattr(module, public)).__name__}" for public in groups["Data"]
+        ] + [""]
     return "\n".join(lines) + "\n"
 
 

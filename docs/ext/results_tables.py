@@ -27,7 +27,9 @@ def _cell_nodes(cell: Cell) -> list[nodes.Node]:
     return children
 
 
-def make_table(head: Sequence[str], rows: Iterable[Sequence[Cell]], widths: Sequence[int], classes=()) -> nodes.Node:
+def make_table(
+    head: Sequence[str], rows: Iterable[Sequence[Cell]], widths: Sequence[int], classes=()
+) -> nodes.Node:
     """Return a docutils table."""
     group = nodes.tgroup(cols=len(head))
     group += [nodes.colspec(colwidth=width) for width in widths]
@@ -68,7 +70,9 @@ def format_measured(measured: dict[str, Any] | None, unit: str) -> str:
     mean, sd, n = (measured.get(name) for name in ("mean", "sd", "n"))
     text = format_number(mean, "" if unit != "%" else "%")
     if sd is not None:
-        text = f"{text.removesuffix(' %')} ± {format_number(sd, unit).removesuffix(' %')}" + (" %" if unit == "%" else "")
+        text = f"{text.removesuffix(' %')} ± {format_number(sd, unit).removesuffix(' %')}" + (
+            " %" if unit == "%" else ""
+        )
     if unit and unit != "%":
         text += f" {unit}"
     return text + (f" (n = {n})" if n and n > 1 else "")
@@ -115,7 +119,9 @@ class Claims(ResultsDirective):
                 reported += f" ({claim['source']})"
             reason = claim.get("reason") or ""
             verdict = [nodes.paragraph("", "", verdict_node(claim["verdict"])), nodes.paragraph(text=reason)]
-            rows.append([what, reported, format_measured(claim.get("measured"), claim.get("unit") or ""), verdict])
+            rows.append(
+                [what, reported, format_measured(claim.get("measured"), claim.get("unit") or ""), verdict]
+            )
         head = ["Claim", "Paper says", "Measured here", "Verdict"]
         return [make_table(head, rows, [40, 20, 20, 30], ["claims"]), self.measured_on(record)]
 
@@ -126,7 +132,12 @@ class Claims(ResultsDirective):
             environment = {}
         words = [
             f"{label} {environment[key]}"
-            for key, label in (("scinn", "scinn"), ("python", "Python"), ("numpy", "NumPy"), ("numba", "Numba"))
+            for key, label in (
+                ("scinn", "scinn"),
+                ("python", "Python"),
+                ("numpy", "NumPy"),
+                ("numba", "Numba"),
+            )
             if environment.get(key)
         ]
         words += [str(environment[key]) for key in ("cpu", "platform") if environment.get(key)]
@@ -172,8 +183,12 @@ class Properties(ResultsDirective):
         rows = []
         for item in module.PROPERTIES:
             test = f"tests/verify/ [{item.name}]"
-            rows.append([item.theorem, item.statement, nodes.literal(text=item.name), nodes.literal(text=test)])
-        command = nodes.paragraph("", "Run them all on your machine: ", nodes.literal(text=f"scinn verify {paper}"))
+            rows.append(
+                [item.theorem, item.statement, nodes.literal(text=item.name), nodes.literal(text=test)]
+            )
+        command = nodes.paragraph(
+            "", "Run them all on your machine: ", nodes.literal(text=f"scinn verify {paper}")
+        )
         table = make_table(["Theorem", "What is checked", "Property", "Test"], rows, [25, 45, 20, 20])
         return [table, command]
 
@@ -190,7 +205,9 @@ class Papers(SphinxDirective):
             status: Cell = paper.status
             if paper.status == "built":
                 status = nodes.reference(text="built", refuri=f"{paper.key}.html", internal=True)
-            rows.append([nodes.literal(text=paper.key), where, f"{paper.venue} {paper.year}", paper.subject, status])
+            rows.append(
+                [nodes.literal(text=paper.key), where, f"{paper.venue} {paper.year}", paper.subject, status]
+            )
         head = ["Key", "Paper", "Where", "What you get", "Status"]
         return [make_table(head, rows, [15, 35, 15, 25, 10])]
 
@@ -221,7 +238,9 @@ class Timings(ResultsDirective):
             head = ["Case", "scinn", "Peer", "Peer time / ours", "Note"]
             out.append(make_table(head, rows, [25, 15, 25, 15, 30]))
         environment = record.get("environment", {})
-        words = [f"{key} {value}" for key, value in environment.items() if isinstance(value, str | int | float)]
+        words = [
+            f"{key} {value}" for key, value in environment.items() if isinstance(value, str | int | float)
+        ]
         out.append(nodes.paragraph(text="; ".join(words) + ".", classes=["measured-on"]))
         return out
 
