@@ -330,18 +330,15 @@ def bench(names: tuple[str, ...], quick: bool, out: Path | None, as_json: bool) 
     for name in names:
         if name not in benchmarks.BENCHMARKS:
             raise click.UsageError(f"no benchmark is called {name!r}{nearest(name, benchmarks.BENCHMARKS)}")
-    records = []
-    for name in names or tuple(benchmarks.BENCHMARKS):
-        record = benchmarks.run(name, quick=quick)
-        records.append(record)
-        if not as_json:
-            click.echo(benchmarks.format_record(record) + "\n")
+    record = benchmarks.run(names, quick=quick, callback=lambda message: click.echo(message, err=True))
     if out is not None:
         from scinn._files import write_json
 
-        write_json(out, {"schema": 1, "benchmarks": records})
+        write_json(out, record)
     if as_json:
-        _print_json({"schema": 1, "benchmarks": records})
+        _print_json(record)
+    else:
+        click.echo(benchmarks.format_record(record))
 
 
 @app.group()
