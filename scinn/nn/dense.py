@@ -95,7 +95,7 @@ class Dense(Layer):
         saved : DenseSaved
         """
         check_input(x, self, n_features=self.n_in, min_ndim=2, sparse=True)
-        y = x @ self.params["weight"]
+        y = _sparse_product(x, self.params["weight"]) if is_sparse(x) else x @ self.params["weight"]
         if self.bias:
             y += self.params["bias"]
         return y, DenseSaved(x)
@@ -137,3 +137,11 @@ class Dense(Layer):
             "init": self.init,
             "dtype": str(self.params["weight"].dtype),
         }
+
+
+def _sparse_product(x: Any, weight: np.ndarray) -> np.ndarray:
+    from scinn.kernels.sparse import csr_matmat
+
+    out = np.empty((x.shape[0], weight.shape[1]), dtype=weight.dtype)
+    csr_matmat(x.data, x.indices, x.indptr, np.ascontiguousarray(weight), out)
+    return out

@@ -104,7 +104,12 @@ class Dropout(Layer):
         return (dy if saved.mask is None else self._apply(dy, saved.mask)), {}
 
     def _apply(self, values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        return values * mask * values.dtype.type(1.0 / (1.0 - self.rate))
+        from scinn.kernels.elementwise import dropout
+
+        values = np.require(values, requirements="C")
+        out = np.empty_like(values)
+        dropout(values, np.require(mask, requirements="C"), 1.0 / (1.0 - self.rate), out)
+        return out
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

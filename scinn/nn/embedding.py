@@ -16,7 +16,7 @@ __all__ = ["Embedding"]
 class EmbeddingSaved(NamedTuple):
     """The indices that were looked up."""
 
-    index: np.ndarray
+    indices: np.ndarray
 
 
 @register_layer
@@ -92,7 +92,7 @@ class Embedding(Layer):
 
     def backward(self, saved: EmbeddingSaved, dy: np.ndarray) -> tuple[None, dict[str, np.ndarray]]:
         """Return None and the gradient of the table: rows of ``dy`` added up by index, in float64."""
-        index = saved.index.reshape(-1)
+        index = saved.indices.reshape(-1)
         rows = dy.reshape(-1, self.n_features)
         dweight = np.zeros((self.n_symbols, self.n_features), dtype=np.float64)
         if index.size:

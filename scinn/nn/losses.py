@@ -85,31 +85,39 @@ def softmax_cross_entropy(
     _check_reduction(reduction)
     if isinstance(label_smoothing, bool) or not 0 <= label_smoothing < 1:
         raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing!r}")
-    n_classes = logits.shape[-1]
-    rows = logits.reshape(-1, n_classes)
     keep = _check_mask(mask, logits.shape[:-1])
-    q = _class_probabilities(target, logits, keep)
-    if label_smoothing:
-        q = q * logits.dtype.type(1 - label_smoothing) + logits.dtype.type(label_smoothing / n_classes)
+    rows = np.require(logits.reshape(-1, logits.shape[-1]), requirements="C")
+    scale = _scale(reduction, keep, rows.shape[0])
+    target = np.asarray(target)
+    if target.dtype.kind in "iu":
+        from scinn.kernels import losses as kernels
+
+        labels = _check_labels(target, logits, keep)
+        weight = np.full(rows.shape[0], scale) if keep is None else scale * keep
+        dlogits = np.empty_like(rows)
+        loss = kernels.softmax_cross_entropy(rows, labels, weight, label_smoothing, dlogits)
+    else:
+        q = _check_probabilities(target, logits)
+        if label_smoothing:
+            q = q * q.dtype.type(1 - label_smoothing) + q.dtype.type(label_smoothing / q.shape[1])
+        loss, dlogits = _cross_entropy_of_probabilities(rows, q, keep, scale)
+    return float(loss), dlogits.reshape(logits.shape)
+
+
+def _cross_entropy_of_probabilities(
+    rows: np.ndarray, q: np.ndarray, keep: np.ndarray | None, scale: float
+) -> tuple[float, np.ndarray]:
     log_p = _log_softmax(rows)
     per_row = -np.where(q > 0, q * log_p, 0).sum(axis=-1, dtype=np.float64)
-    scale = _scale(reduction, keep, rows.shape[0])
-    dlogits = (np.exp(log_p) * q.sum(axis=-1, keepdims=True) - q) * logits.dtype.type(scale)
+    dlogits = (np.exp(log_p) * q.sum(axis=-1, keepdims=True) - q) * rows.dtype.type(scale)
     if keep is not None:
         per_row = per_row[keep]
         dlogits[~keep] = 0
-    return float(per_row.sum() * scale), dlogits.reshape(logits.shape)
+    return float(per_row.sum() * scale), dlogits
 
 
-def _class_probabilities(target: Any, logits: np.ndarray, keep: np.ndarray | None) -> np.ndarray:
-    """Return the targets as one row of probabilities per row of logits."""
-    target = np.asarray(target)
-    n_classes = logits.shape[-1]
-    if target.dtype.kind in "iu":
-        labels = _check_labels(target, logits, keep)
-        q = np.zeros((labels.size, n_classes), dtype=logits.dtype)
-        q[np.arange(labels.size), labels] = 1
-        return q
+def _check_probabilities(target: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Return target probabilities as rows in the dtype of the logits."""
     if target.dtype.kind != "f":
         raise TypeError(f"target must hold integers or probabilities, got dtype {target.dtype}")
     if target.shape != logits.shape:
@@ -119,7 +127,7 @@ def _class_probabilities(target: Any, logits: np.ndarray, keep: np.ndarray | Non
         )
     if not np.all(target >= 0) or not np.allclose(target.sum(axis=-1), 1, atol=1e-4):
         raise ValueError("target probabilities must be non-negative and sum to 1 along the last axis")
-    return target.reshape(-1, n_classes).astype(logits.dtype, copy=False)
+    return target.reshape(-1, logits.shape[-1]).astype(logits.dtype, copy=False)
 
 
 def _check_labels(target: np.ndarray, logits: np.ndarray, keep: np.ndarray | None) -> np.ndarray:
@@ -128,7 +136,7 @@ def _check_labels(target: np.ndarray, logits: np.ndarray, keep: np.ndarray | Non
         raise ValueError(
             f"target has shape {target.shape}, wanted one class number per row: {logits.shape[:-1]}"
         )
-    labels = target.reshape(-1)
+    labels = np.require(target.reshape(-1), dtype=np.int64, requirements="C")
     if keep is not None:
         labels = np.where(keep, labels, 0)
     if labels.size and (labels.min() < 0 or labels.max() >= n_classes):

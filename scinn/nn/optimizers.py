@@ -52,7 +52,7 @@ class Optimizer(ABC):
         state = {"step": np.zeros((), dtype=np.int64)}
         for name, value in params.items():
             for slot in self._used_slots():
-                state[f"{name}/{slot}"] = np.zeros_like(value)
+                state[f"{name}/{slot}"] = np.zeros(value.shape, value.dtype)
         return state
 
     def step(
@@ -95,7 +95,12 @@ class Optimizer(ABC):
         count = int(state["step"])
         for name, grad in grads.items():
             slots = {slot: state[f"{name}/{slot}"] for slot in self._used_slots()}
-            self._update(params[name], grad, slots, rate, count, self._decay(name))
+            # Kernels take C order; an array in another order is updated through a copy.
+            param = np.require(params[name], requirements="C")
+            grad = np.require(grad, requirements="C")
+            self._update(param, grad, slots, rate, count, self._decay(name))
+            if param is not params[name]:
+                params[name][...] = param
 
     def _used_slots(self) -> tuple[str, ...]:
         return self.slots
@@ -169,13 +174,9 @@ class SGD(Optimizer):
         count: int,
         decay: float,
     ) -> None:
-        g = grad + decay * param if decay else grad
-        if self.momentum:
-            velocity = slots["momentum"]
-            velocity *= self.momentum
-            velocity += g
-            g = g + self.momentum * velocity if self.nesterov else velocity
-        param -= rate * g
+        from scinn.kernels.optimizers import sgd_step
+
+        sgd_step(param, grad, slots.get("momentum"), rate, self.momentum, decay, self.nesterov)
 
 
 @dataclass(frozen=True)
@@ -236,18 +237,10 @@ class Adam(Optimizer):
         count: int,
         decay: float,
     ) -> None:
-        b1, b2 = self.betas
-        if decay and self.decoupled:
-            param *= 1.0 - rate * decay
-        g = grad + decay * param if decay and not self.decoupled else grad
+        from scinn.kernels.optimizers import adam_step
+
         first, second = slots["first_moment"], slots["second_moment"]
-        first *= b1
-        first += (1.0 - b1) * g
-        second *= b2
-        second += (1.0 - b2) * (g * g)
-        denominator = np.sqrt(second / (1.0 - b2**count))
-        denominator += self.eps
-        param -= (rate / (1.0 - b1**count)) * first / denominator
+        adam_step(param, grad, first, second, count, rate, *self.betas, self.eps, decay, self.decoupled)
 
 
 @dataclass(frozen=True)

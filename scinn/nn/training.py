@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any, NamedTuple
 
@@ -263,7 +263,7 @@ def _weight(batch: Any) -> int:
     mask, target = getattr(batch, "mask", None), getattr(batch, "target", None)
     if mask is not None:
         return int(np.count_nonzero(mask))
-    return len(target) if hasattr(target, "__len__") else 1
+    return len(target) if isinstance(target, Sized) else 1
 
 
 @dataclass

@@ -254,3 +254,19 @@ class TestSchedules:
     def test_bad_arguments(self, build, message) -> None:
         with pytest.raises(ValueError, match=message):
             build()
+
+
+@pytest.mark.parametrize("name", ["nesterov", "adam", "adagrad"])
+def test_arrays_in_any_order_and_of_no_axis(name: str) -> None:
+    rng = np.random.default_rng(0)
+    start, grad = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
+    params = {"c": start.copy(), "f": np.asfortranarray(start), "number": np.array(start[0, 0])}
+    arrays = dict(params)
+    grads = {"c": grad, "f": np.asfortranarray(grad), "number": np.array(grad[0, 0])}
+    optimizer = make(name, 0.01)
+    state = optimizer.init(params)
+    for _ in range(3):
+        optimizer.step(params, grads, state)
+    assert all(params[key] is arrays[key] for key in params)
+    np.testing.assert_array_equal(params["f"], params["c"])
+    assert params["number"] == params["c"][0, 0]
