@@ -63,7 +63,8 @@ _TABLE: dict[tuple[str, int], dict[int, tuple[float, float]]] = {
         2: (0.544, 5e-4),
         3: (0.477, 5e-4),
         4: (6.4e-2, 5e-4),
-        5: (2.6e-2, 5e-4),
+        # 0.0254947: three digits, since the two-digit 0.026 in circulation was rounded twice.
+        5: (2.55e-2, 5e-5),
         6: (3.4e-3, 5e-5),
         8: (9.5e-5, 5e-7),
         12: (1.7e-8, 5e-10),
