@@ -24,6 +24,7 @@ def check_surgery(
     inputs: Any,
     *,
     slots: Mapping[str, np.ndarray] | None = None,
+    mask: Callable[[Any, Any], Any] | None = None,
     exact: bool = True,
     tol: float = 1e-12,
     rng: RandomState = 0,
@@ -43,6 +44,9 @@ def check_surgery(
         Inputs of the network; `exact` rounds floating-point ones to integers.
     slots : mapping of str to ndarray, optional
         Arrays indexed like parameters, named ``"<parameter>/<what>"`` as optimisers do.
+    mask : callable, optional
+        ``mask(network, plan)`` returns the masked network. Without it the entries that `compact` removed are
+        set to zero, which cannot tell whether they are the ones that the plan names.
     exact : bool, default True
         Whether masked and small must also agree to the bit with small integer weights. False for networks whose
         activations leave the integers (tanh, batch normalisation), where sums may round differently.
@@ -71,7 +75,19 @@ def check_surgery(
 
     Examples
     --------
-    The package's tests hold a complete removal of hidden channels from dense networks.
+    >>> import numpy as np
+    >>> from scinn.nn import Dense, Network
+    >>> from scinn.verify import check_surgery
+    >>> def keep_inputs(network, plan, slots):
+    ...     keep = [i for i in range(4) if i not in plan]
+    ...     small = Network.sequential(only=Dense(4, 4 - len(plan), dtype=np.float64))
+    ...     cut = {name: value[..., keep] for name, value in {**network.params, **slots}.items()}
+    ...     small.layers["only"].params = {key: cut[f"only.{key}"] for key in ("weight", "bias")}
+    ...     return small, {name: cut[name] for name in slots}, keep
+    >>> network = Network.sequential(only=Dense(4, 4, rng=0))
+    >>> result = check_surgery(network, [1], keep_inputs, np.ones((2, 4)))
+    >>> result.detail
+    'outputs have shapes (2, 3) (small) and (2, 4) (masked)'
     """
     draws = as_generator(rng)
     seed = int(draws.integers(2**31))
@@ -85,7 +101,14 @@ def check_surgery(
         plan=plan,
         compact=compact,
         inputs=x,
-        options={"slots": dict(slots or {}), "exact": exact, "tol": tol, "rng": seed, **context},
+        options={
+            "slots": dict(slots or {}),
+            "mask": mask,
+            "exact": exact,
+            "tol": tol,
+            "rng": seed,
+            **context,
+        },
     )
 
     def failed(error: float, detail: str, **more: Any) -> CheckResult:
@@ -109,7 +132,7 @@ def check_surgery(
         )
         if problem:
             return failed(np.inf, problem)
-        masked = _masked(big, small_slots)
+        masked = _masked(big, small_slots) if mask is None else mask(big, plan)
         wanted, got = masked(*values, **context), small(*values, **context)
         pairs = list(zip(walk(wanted), walk(got)))
         for (_, y), (_, z) in pairs:

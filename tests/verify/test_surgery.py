@@ -129,6 +129,24 @@ def test_planted_bugs_are_found(bug, words):
         result.raise_if_failed()
 
 
+def masked(network, plan):
+    result = network.astype(np.float64)
+    for layer, channels in plan.items():
+        for parameter, axis in READERS[layer]:
+            value = np.moveaxis(result.params[parameter], axis, 0)
+            value[channels] = 0.0
+    return result
+
+
+def cuts_other_channels_consistently(network, plan, slots):
+    return compact(network, {"first": [0, 2], "second": [4]}, slots)
+
+
+def test_a_mask_tells_whether_the_plan_was_followed():
+    assert check_surgery(network(), PLAN, compact, X, mask=masked)
+    assert not check_surgery(network(), PLAN, cuts_other_channels_consistently, X, mask=masked)
+
+
 def test_bits_on_integer_weights_catch_what_rounding_hides():
     def perturbs(network, plan, slots):
         small, new, index_map = compact(network, plan, slots)
