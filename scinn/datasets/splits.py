@@ -15,7 +15,7 @@ __all__ = ["class_split", "random_split", "stratified_folds", "stratified_split"
 
 
 def random_split(n: int, fractions: Sequence[float], rng: RandomState = None) -> tuple[np.ndarray, ...]:
-    """Split ``0 .. n - 1`` into disjoint random parts.
+    """Split ``range(n)`` into disjoint random parts.
 
     Parameters
     ----------

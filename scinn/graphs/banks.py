@@ -263,7 +263,7 @@ class FilterBank:
 
         Returns
         -------
-        ndarray of float64, shape (n_filters, *x.shape)
+        ndarray of float64, shape (n_filters, ...), one array like x a filter
         """
         points = np.asarray(x, dtype=np.float64)
         values = np.empty((self.n_filters, *points.shape))

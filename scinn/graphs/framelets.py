@@ -425,7 +425,7 @@ class FrameletTransform:
 
         Returns
         -------
-        ndarray of float64, shape (n_bands, *eigenvalues.shape)
+        ndarray of float64, shape (n_bands, ...), one array like eigenvalues a band
 
         Raises
         ------

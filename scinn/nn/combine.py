@@ -26,7 +26,7 @@ class ConcatSaved(NamedTuple):
 
 @register_layer
 class Add(Layer):
-    """Sum of any number of arrays of one shape: ``y = x_1 + ... + x_k``; each ``dx_i = dy``.
+    """Sum of any number of arrays of one shape: ``y = x_1 + x_2 + x_3``; each ``dx_i = dy``.
 
     Examples
     --------
