@@ -81,6 +81,8 @@ def segment_softmax_backward(y: np.ndarray, dy: np.ndarray, indptr: np.ndarray) 
     out = np.empty_like(y)
     for s in range(len(indptr) - 1):
         rows = slice(indptr[s], indptr[s + 1])
+        if indptr[s] == indptr[s + 1] or y[rows].size == 0:
+            continue
         part = y[rows].reshape(indptr[s + 1] - indptr[s], -1).astype(np.float64)
         slope = dy[rows].reshape(part.shape).astype(np.float64)
         result = np.empty_like(part)
