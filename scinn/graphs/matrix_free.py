@@ -22,8 +22,10 @@ from scinn.kernels.framelets import (
 
 __all__ = ["LaplacianRows", "Plan", "analyze_rows", "make_plan", "synthesize_rows"]
 
-# Features worked on at a time: two or four cache lines of a row.
-_BLOCK_BYTES = 256
+# Features worked on at a time: a few cache lines of a row.
+_BLOCK_BYTES = 512
+# Terms of a composite series that add up to less than this many units of rounding are dropped.
+_ROUNDING = 4
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def make_plan(coefficients: np.ndarray, scales: np.ndarray, lambda_max: float, d
     if levels == 1 or coefficients.shape[1] == 1:
         return cascade
     series = composite_coefficients(coefficients, scales)
-    length = significant_length(series, float(np.finfo(dtype).eps) / 2)
+    length = significant_length(series, _ROUNDING * float(np.finfo(dtype).eps))
     composite = Plan(True, (to_unit,), _halved(series[:, :length], dtype), n_bands)
     return composite if _cost(composite) < _cost(cascade) else cascade
 
