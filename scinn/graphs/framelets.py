@@ -614,6 +614,8 @@ def _resolve_lambda_max(graph: Graph, lambda_max: Any, isolated: Literal["one", 
         choice = "exact" if lambda_max is None else check_choice(lambda_max, "lambda_max", ("exact", "bound"))
         return graph.lambda_max(choice, isolated)
     value = check_in_range(lambda_max, "lambda_max", 0.0)
+    if value >= 2.0:  # above every normalised Laplacian's spectrum: nothing to compute
+        return value
     truth = graph.lambda_max("exact", isolated)
     if value < truth * (1 - _SLACK):
         raise ValueError(

@@ -297,14 +297,14 @@ def graph_batches(
     features : str, default "auto"
         Kind of node features.
     transform_options : mapping, optional
-        Keywords of :class:`FrameletTransform`. ``lambda_max`` is "bound" unless given, the 2 of every normalised
+        Keywords of :class:`FrameletTransform`. ``lambda_max`` is 2 unless given: the bound of every normalised
         Laplacian, so that a band means the same frequencies in every graph.
 
     Returns
     -------
     list of Batch
     """
-    options = {"lambda_max": "bound", **(transform_options or {})}
+    options = {"lambda_max": 2.0, **(transform_options or {})}
     batches = []
     for start in range(0, len(indices), batch_size):
         chosen = indices[start : start + batch_size]
