@@ -18,7 +18,6 @@ version = release = scinn.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "numpydoc",
     "myst_parser",
@@ -28,6 +27,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "sphinx_click",
     "api_pages",
+    "mathml",
     "results_tables",
 ]
 exclude_patterns = ["_build", "**/_template_*", "gallery/*.ipynb", "gallery/*.py", "results/**"]
@@ -55,16 +55,18 @@ sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"/plot_",
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "NumberOfCodeLinesSortKey",
     "abort_on_example_error": True,
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "capture_repr": (),
     "image_scrapers": ("matplotlib",),
     "reset_modules": ("matplotlib",),
     "plot_gallery": True,
 }
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = "scinn"
 html_static_path = ["_static"]
@@ -74,7 +76,7 @@ html_show_sourcelink = False
 html_theme_options = {
     "logo": {"text": "scinn"},
     "navbar_align": "left",
-    "header_links_before_dropdown": 7,
+    "header_links_before_dropdown": 6,
     "show_toc_level": 2,
     "navigation_with_keys": False,
     "secondary_sidebar_items": ["page-toc"],
