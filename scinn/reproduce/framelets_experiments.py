@@ -28,6 +28,8 @@ from scinn.graphs import (
     train_node_classifier,
     ufg_network,
 )
+from scinn.graphs.models import coefficient_shares
+from scinn.graphs.training import Split
 from scinn.random import Key
 
 __all__ = ["EXPERIMENTS", "flip_features", "rewire_edges"]
@@ -153,7 +155,7 @@ def node_classification(params: dict[str, Any], seed: int) -> dict[str, Any]:
     )
     out = {"val": result.val_accuracy, "test": result.test_accuracy, "best_epoch": result.best_epoch}
     if method == "shrink":
-        out["nonzero_share"] = result.nonzero_share
+        out["nonzero_share"] = coefficient_shares(network, features, transform=transform)["conv1"]
     return out
 
 
@@ -161,26 +163,22 @@ def graph_classification(params: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train one graph classifier on a random 80/10/10 split; the split depends on the seed alone."""
     collection = datasets.load(params["dataset"])
     key = Key(seed).child("graph-classification")
-    train, val, test = datasets.random_split(
-        collection.n_graphs, (0.8, 0.1, 0.1), rng=key.child("split").generator()
-    )
+    split = datasets.random_split(collection.n_graphs, (0.8, 0.1, 0.1), rng=key.child("split"))
     network = graph_classifier(
         n_in=collection.n_features(),
         n_hidden=params["hidden"],
         n_classes=collection.n_classes,
         pool=params["pool"],
-        levels=params["levels"],
+        n_bands=params["levels"] + 1,
         dropout=params["dropout"],
+        dtype=np.float32,
         rng=key.child("init"),
     )
     result = train_graph_classifier(
         network,
         collection,
-        train=train,
-        val=val,
-        test=test,
-        levels=params["levels"],
-        n_coefficients=params["n_coefficients"],
+        split=Split(*split),
+        transform_options={"levels": params["levels"], "n_coefficients": params["n_coefficients"]},
         n_epochs=params["n_epochs"],
         batch_size=params["batch_size"],
         learning_rate=params["learning_rate"],

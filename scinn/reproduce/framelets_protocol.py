@@ -75,21 +75,29 @@ def test_accuracies(results: Results, params: dict[str, Any]) -> list[float]:
     return results.select("node_classification", **params).pluck("test")
 
 
-def tuning_cells(dataset: str, method: str, budget: dict[str, Any], seed: int) -> list[Cell]:
+def tuning_cells(dataset: str, method: str, budget: dict[str, Any], seed: int, **changes: Any) -> list[Cell]:
+    """Return the candidates' cells: every point of the budget's grid with every tuning seed."""
     return [
-        Cell("node_classification", node_params(dataset, method, **point), 1000 * seed + TUNING_SEED + i)
+        Cell(
+            "node_classification",
+            node_params(dataset, method, **point, **changes),
+            1000 * seed + TUNING_SEED + i,
+        )
         for point in GRID[:: budget["grid_step"]]
         for i in range(budget["n_tuning"])
     ]
 
 
 def tuned_params(
-    dataset: str, method: str, budget: dict[str, Any], seed: int, results: Results
+    dataset: str, method: str, budget: dict[str, Any], seed: int, results: Results, **changes: Any
 ) -> dict[str, Any] | None:
-    """Return the parameters with the best mean validation accuracy; None while candidates are missing."""
+    """Return the parameters with the best mean validation accuracy; None while candidates are missing.
+
+    A budget without tuning seeds means the published settings.
+    """
     if budget["n_tuning"] == 0:
-        return node_params(dataset, method)
-    cells = tuning_cells(dataset, method, budget, seed)
+        return node_params(dataset, method, **changes)
+    cells = tuning_cells(dataset, method, budget, seed, **changes)
     if not results.has(cells):
         return None
     scores: dict[str, list[float]] = {}
