@@ -161,11 +161,11 @@ class FilterBank:
         a = check_in_range(alpha, "alpha", 0.0, 1.0, inclusive="right")
 
         def share(x: np.ndarray) -> np.ndarray:
-            t = np.asarray(x) / np.pi
-            return 1.0 - 4.0 * a * t * (1.0 - t)
+            # The same as 1 - 4 a t (1 - t), without its cancellation near t = 1/2.
+            return (1.0 - a) + a * (1.0 - 2.0 * np.asarray(x) / np.pi) ** 2
 
         def outer(x: np.ndarray, upper: bool) -> np.ndarray:
-            return np.sqrt(np.maximum(share(x), 0.0)) * ((np.asarray(x) / np.pi > 0.5) == upper)
+            return np.sqrt(share(x)) * ((np.asarray(x) / np.pi > 0.5) == upper)
 
         def middle(x: np.ndarray) -> np.ndarray:
             return np.sqrt(np.maximum(1.0 - share(x), 0.0))

@@ -11,6 +11,7 @@ degree is ``n - 1``. This is the convention of the framelet paper's code; PyGSP'
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Sequence
 
@@ -56,12 +57,17 @@ def coefficients_by_quadrature(function: Function, n: int, breakpoints: Sequence
     else:
         # In the angle, cos t = x / a - 1 falls from 1 to -1.
         cuts = [0.0, *sorted(float(np.arccos(2 * b / np.pi - 1)) for b in breakpoints), np.pi]
-        nodes, rule = np.polynomial.legendre.leggauss(n + 256)
+        nodes, rule = _gauss_legendre(256 * (2 + n // 256))
         halves = [(low, (high - low) / 2) for low, high in itertools.pairwise(cuts)]
         angles = np.concatenate([low + half * (nodes + 1) for low, half in halves])
         weights = np.concatenate([rule * (half * 2.0 / np.pi) for _, half in halves])
     values = np.asarray(function((np.pi / 2) * (1 + np.cos(angles))), dtype=np.float64) * weights
     return np.array([float(np.sum(np.cos(k * angles) * values)) for k in range(n)])
+
+
+@functools.cache
+def _gauss_legendre(count: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(count)
 
 
 def coefficients_of_exponentials(frequencies: np.ndarray, amplitudes: np.ndarray, n: int) -> np.ndarray:
