@@ -60,7 +60,8 @@ def dense_forms(x):
     yield "big-endian", x.astype(x.dtype.newbyteorder(">"))
     yield "array protocol", OnlyArray(x)
     yield "DLPack", OnlyDLPack(x)
-    yield "data frame", pandas.DataFrame(x)
+    if x.shape[1]:  # a frame without columns has no dtype to keep
+        yield "data frame", pandas.DataFrame(x)
     if x.dtype == np.float64:
         yield "object frame", pandas.DataFrame(x).astype(object)
         if x.size:
@@ -99,7 +100,8 @@ def sparse_forms(dense):
         yield f"{form}_array", array
         yield f"{form}_matrix", getattr(sparse, f"{form}_matrix")(array)
     yield "dense", dense
-    yield "frame", pandas.DataFrame(dense)
+    if dense.shape[1]:
+        yield "frame", pandas.DataFrame(dense)
     yield "numpy.matrix", np.asmatrix(dense)
     rows, columns = np.nonzero(dense)
     values = dense[rows, columns]
