@@ -15,7 +15,7 @@ from scinn.graphs import Graph, denoise
 adjacency, coordinates = random_geometric_graph(1500, mean_degree=12, rng=0)
 graph = Graph.from_scipy(adjacency)
 clean = piecewise_smooth_signal(coordinates, n_pieces=4, rng=3)
-level = 0.3 * clean.std()
+level = 0.5 * clean.std()
 noisy = clean + np.random.default_rng(0).normal(scale=level, size=clean.shape)
 
 # %%
@@ -51,15 +51,19 @@ no_details = mean_square(denoise(graph, noisy, threshold=np.inf).signal)
 #
 # **What you see**: the error falls well below that of the noisy signal, with the best threshold inside the
 # range and not at its ends; details that are all cut off blur the jumps and cost more.
-figure, axes = plt.subplots(1, 4, figsize=(13, 3.1), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.5), layout="constrained")
 for ax, (title, values) in zip(axes, [("clean", clean), ("noisy", noisy), ("cleaned", result.signal)]):
-    ax.scatter(*coordinates.T, c=values, s=7, vmin=clean.min(), vmax=clean.max())
+    ax.scatter(*coordinates.T, c=values, s=11, vmin=clean.min(), vmax=clean.max())
     ax.set(title=title, xticks=[], yticks=[], aspect="equal")
+
+# %%
+# The same in numbers: error against the threshold.
+figure, ax = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
 for kind, values in errors.items():
-    axes[3].loglog(factors, values, label=f"universal, {kind}")
-axes[3].axhline(mean_square(noisy), color="0.3", ls=":", label="noisy")
-axes[3].axhline(no_details, color="0.3", ls="--", label="no details")
-axes[3].plot(1.0, mean_square(result.signal), "k*", ms=9, label="default")
-axes[3].set(xlabel="noise level / true noise level", ylabel="mean squared error")
-axes[3].legend(fontsize=7)
+    ax.loglog(factors, values, label=f"universal, {kind}")
+ax.axhline(mean_square(noisy), color="0.3", ls=":", label="noisy")
+ax.axhline(no_details, color="0.3", ls="--", label="no details")
+ax.plot(1.0, mean_square(result.signal), "k*", ms=10, label="default rule (SURE)")
+ax.set(xlabel="noise level assumed / true noise level", ylabel="mean squared error")
+ax.legend(fontsize=8)
 plt.show()

@@ -180,17 +180,17 @@ class Properties(ResultsDirective):
     def run(self) -> list[nodes.Node]:
         paper = self.arguments[0]
         module = importlib.import_module(f"scinn.verify.{paper.replace('-', '_')}")
-        rows = []
-        for item in module.PROPERTIES:
-            test = f"tests/verify/ [{item.name}]"
-            rows.append(
-                [item.theorem, item.statement, nodes.literal(text=item.name), nodes.literal(text=test)]
-            )
-        command = nodes.paragraph(
-            "", "Run them all on your machine: ", nodes.literal(text=f"scinn verify {paper}")
-        )
-        table = make_table(["Theorem", "What is checked", "Property", "Test"], rows, [25, 45, 20, 20])
-        return [table, command]
+        rows = [[item.theorem, item.statement, nodes.literal(text=item.name)] for item in module.PROPERTIES]
+        table = make_table(["Theorem", "What is checked", "Property"], rows, [28, 50, 22])
+        where = nodes.paragraph()
+        where += [
+            nodes.Text("Each row is the test "),
+            nodes.literal(text=f"tests/verify/test_properties.py::test_property_holds[{paper}:PROPERTY]"),
+            nodes.Text(". On your machine: "),
+            nodes.literal(text=f"scinn verify {paper} --cases 200"),
+            nodes.Text("."),
+        ]
+        return [table, where]
 
 
 class Papers(SphinxDirective):
