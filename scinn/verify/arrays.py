@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-__all__ = ["fingerprint", "frozen_copy", "lock", "same_bits", "walk"]
+__all__ = ["fingerprint", "frozen_copy", "largest", "lock", "same_bits", "walk"]
 
 
 def walk(value: Any, path: str = "") -> Iterator[tuple[str, np.ndarray]]:
@@ -35,9 +35,24 @@ def walk(value: Any, path: str = "") -> Iterator[tuple[str, np.ndarray]]:
         for position, item in enumerate(value):
             step = f".{names[position]}" if names else f"[{position}]"
             yield from walk(item, path + step)
-    elif sparse.issparse(value) and hasattr(value, "indptr"):
+    elif _is_compressed(value):
         for name in ("data", "indices", "indptr"):
             yield f"{path}.{name}", getattr(value, name)
+
+
+def largest(*values: Any) -> float:
+    """Return the largest absolute value of some arrays.
+
+    Parameters
+    ----------
+    *values : array-like
+
+    Returns
+    -------
+    float
+        0 where all are empty, NaN where one holds a NaN.
+    """
+    return float(np.max([np.max(np.abs(np.asarray(value)), initial=0.0) for value in values], initial=0.0))
 
 
 def lock(value: Any) -> Any:
@@ -62,8 +77,9 @@ def frozen_copy(value: Any, *, dtype: Any = None) -> Any:
     object
     """
     if sparse.issparse(value):
-        target = dtype if dtype is not None and value.dtype.kind == "f" else value.dtype
-        return lock(value.astype(target, copy=True))
+        matrix: Any = value
+        target = dtype if dtype is not None and matrix.dtype.kind == "f" else matrix.dtype
+        return lock(matrix.astype(target, copy=True))
     if isinstance(value, np.ndarray):
         target = dtype if dtype is not None and value.dtype.kind == "f" else value.dtype
         return lock(np.array(value, dtype=target, order="C", copy=True))
@@ -107,12 +123,16 @@ def fingerprint(value: Any, *, _above: tuple[int, ...] = ()) -> str:
     return digest.hexdigest()
 
 
+def _is_compressed(value: Any) -> bool:
+    return bool(sparse.issparse(value)) and hasattr(value, "indptr")
+
+
 def _feed(digest: Any, value: Any, above: tuple[int, ...]) -> None:
     if isinstance(value, np.ndarray | np.generic):
         array = np.ascontiguousarray(value)
         digest.update(f"array{array.dtype.str}{np.shape(value)}".encode())
         digest.update(array.tobytes())
-    elif sparse.issparse(value) and hasattr(value, "indptr"):
+    elif _is_compressed(value):
         digest.update(f"sparse{value.shape}{type(value).__name__}".encode())
         for part in (value.data, value.indices, value.indptr):
             _feed(digest, part, above)

@@ -366,15 +366,12 @@ def _slopes(
     for _ in range(_DIRECTIONS):
         direction = case.draws.standard_normal(value.shape)
         direction /= np.linalg.norm(direction)
-        slopes.append(
-            compare_slope(
-                lambda t, u=direction: f(value + t * u),
-                float(np.sum(gradient * direction)),
-                scale=scale,
-                magnitude=case.magnitude,
-                tol=tol,
-            )
-        )
+
+        def along(t: float, direction: np.ndarray = direction) -> float:
+            return f(value + t * direction)
+
+        analytic = float(np.sum(gradient * direction))
+        slopes.append(compare_slope(along, analytic, scale=scale, magnitude=case.magnitude, tol=tol))
     if value.size <= _FULL_SIZE and all(slope.error <= tol for slope in slopes):
         slopes.extend(_entry(f, value, gradient, i, case.magnitude, tol) for i in range(value.size))
     return slopes

@@ -59,7 +59,12 @@ def build_network(specs: Sequence[tuple[str, int]], n_in: int, seed: int, dtype:
         elif kind == "dropout":
             last = put(name, nn.Dropout(0.3), (last,))
         else:
-            activations = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "leaky": nn.LeakyReLU}
+            activations: dict[str, Any] = {
+                "relu": nn.ReLU,
+                "tanh": nn.Tanh,
+                "sigmoid": nn.Sigmoid,
+                "leaky": nn.LeakyReLU,
+            }
             last = put(name, activations[kind](), (last,))
     return nn.Network(layers, nodes)
 

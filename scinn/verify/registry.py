@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib
 import re
 import time
@@ -87,7 +88,8 @@ class PropertyReport:
     failing_seeds: tuple[int, ...] = ()
     scripts: tuple[Path, ...] = ()
 
-    @property
+    # The field of that name hides the decorator from type checkers.
+    @builtins.property
     def passed(self) -> bool:
         """Whether no case failed."""
         return self.n_failed == 0

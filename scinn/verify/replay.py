@@ -49,7 +49,7 @@ def rebuild(cls: type, **attributes: Any) -> Any:
     -------
     object
     """
-    instance = object.__new__(cls)
+    instance: Any = object.__new__(cls)
     instance.__dict__.update(attributes)
     return instance
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from scinn.verify.replay import source_of
 
-__all__ = ["CheckFailedError", "CheckResult", "replay_source"]
+__all__ = ["CheckFailedError", "CheckResult", "replay_source", "verdict"]
 
 _LONGEST_SCRIPT = 2_000_000
 
@@ -129,6 +129,25 @@ class CheckResult:
         path = Path(path)
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return path
+
+
+def verdict(name: str, error: float, tolerance: float, detail: str = "", **example: Any) -> CheckResult:
+    """Return the result of a check that comes down to one number; NaN fails.
+
+    Parameters
+    ----------
+    name : str
+    error, tolerance : float
+    detail : str
+    **example
+        The counter-example.
+
+    Returns
+    -------
+    CheckResult
+    """
+    error = float(error) if not np.isnan(error) else float("inf")
+    return CheckResult(name, bool(error <= tolerance), error, tolerance, example, detail)
 
 
 def _brief(value: Any) -> str:
