@@ -180,4 +180,8 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
         The content.
     """
     content = text.encode("utf-8")
-    _replace(path, lambda stream: stream.write(content) and None)
+
+    def write(stream: IO[bytes]) -> None:
+        stream.write(content)
+
+    _replace(path, write)
