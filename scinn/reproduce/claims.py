@@ -467,7 +467,7 @@ def select_claims(names: Sequence[str] = ()) -> list[Claim]:
         claims = load_module(paper).CLAIMS
         found = [c.id for c in claims if name in (c.paper, c.id, c.id.partition("[")[0])]
         if not found:
-            raise ValueError(f"no claim is called {name!r}{nearest(name, [c.id for c in claims])}")
+            raise ValueError(f"no claim is called {name!r}{nearest(name, _names(claims))}")
         wanted.update(found)
     papers = {name.partition(":")[0] for name in names}
     return [
@@ -477,3 +477,7 @@ def select_claims(names: Sequence[str] = ()) -> list[Claim]:
         for claim in load_module(paper).CLAIMS
         if claim.id in wanted
     ]
+
+
+def _names(claims: Iterable[Claim]) -> list[str]:
+    return [name for claim in claims for name in (claim.id, claim.id.partition("[")[0])]

@@ -122,6 +122,7 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
         self._by_key[record["key"]] = record
+        self._known[record["paper"], record["protocol"], record["seed"]] = record
 
     def __len__(self) -> int:
         return len(self._by_key)

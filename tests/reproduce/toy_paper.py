@@ -11,7 +11,7 @@ from scinn.reproduce.figures import new_figure
 
 BUDGETS = {
     "smoke": {"n_seeds": 3, "pause": 0.0},
-    "quick": {"n_seeds": 6, "pause": 0.02},
+    "quick": {"n_seeds": 6, "pause": 0.05},
     "full": {"n_seeds": 10, "pause": 0.0},
 }
 
