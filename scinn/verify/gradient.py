@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from scinn.random import Key, RandomState, as_generator
+from scinn.random import Key, RandomState
 from scinn.verify.arrays import fingerprint, frozen_copy, lock, same_bits, walk
 from scinn.verify.differences import Slope, compare_slope
+from scinn.verify.replay import seed_of
 from scinn.verify.result import CheckResult, replay_source
 
 __all__ = ["check_gradient"]
@@ -135,7 +136,8 @@ class _Case:
         surrogate: bool | None,
         context: dict[str, Any],
     ) -> _Case:
-        draws = as_generator(rng)
+        seed = seed_of(rng)
+        draws = np.random.default_rng(seed)
         inputs = []
         for position, item in enumerate(x):
             if not sparse.issparse(item):
@@ -152,7 +154,6 @@ class _Case:
             name: frozen_copy(item) if isinstance(item, np.ndarray) else item
             for name, item in context.items()
         }
-        seed = int(draws.integers(2**31))
         return cls(layer64, tuple(inputs), seed, train, surrogate, context, draws)
 
     def moved(self) -> _Case:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from scinn.random import RandomState, as_generator
+from scinn.random import RandomState
 from scinn.verify.arrays import frozen_copy, lock
+from scinn.verify.replay import seed_of
 from scinn.verify.result import CheckResult, replay_source
 
 __all__ = ["check_adjoint", "check_tight_frame"]
@@ -74,8 +75,7 @@ def check_adjoint(
     False
     """
     pair = _Pair.of(operator, adjoint, domain_shape, dtype)
-    draws = as_generator(rng)
-    seed = int(draws.integers(2**31))
+    seed = seed_of(rng)
     single = np.finfo(pair.dtype).eps > 1e-10
     tolerance = tol if tol is not None else (1e-5 if single else 1e-12)
     worst, example = 0.0, None
@@ -155,8 +155,7 @@ def check_tight_frame(
     (True, 1.5)
     """
     pair = _Pair.of(transform, adjoint, domain_shape, None)
-    draws = as_generator(rng)
-    seed = int(draws.integers(2**31))
+    seed = seed_of(rng)
     matched = check_adjoint(
         (pair.forward, pair.adjoint),
         domain_shape=pair.domain_shape,

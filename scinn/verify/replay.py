@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from scinn.random import Key
+from scinn.random import Key, RandomState, as_generator
 
-__all__ = ["rebuild", "source_of", "unpack"]
+__all__ = ["rebuild", "seed_of", "source_of", "unpack"]
 
 _INLINE = 64
 
@@ -52,6 +52,23 @@ def rebuild(cls: type, **attributes: Any) -> Any:
     instance: Any = object.__new__(cls)
     instance.__dict__.update(attributes)
     return instance
+
+
+def seed_of(rng: RandomState) -> int:
+    """Return the integer that stands for a source of randomness in a script.
+
+    Parameters
+    ----------
+    rng : int, SeedSequence, Generator, Key or None
+        An integer stands for itself; of anything else one number is drawn.
+
+    Returns
+    -------
+    int
+    """
+    if isinstance(rng, int | np.integer) and not isinstance(rng, bool) and rng >= 0:
+        return int(rng)
+    return int(as_generator(rng).integers(2**31))
 
 
 def source_of(value: Any, imports: set[str]) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from scinn.random import Key, RandomState, as_generator
+from scinn.random import Key, RandomState
 from scinn.verify.arrays import same_bits
+from scinn.verify.replay import seed_of
 from scinn.verify.result import CheckResult, replay_source
 
 __all__ = ["check_invariance"]
@@ -106,7 +107,7 @@ def check_invariance(
     """
     method = method or ("geweke" if simulate is not None else "known")
     _validate(sampler, simulate, method, n_replicates)
-    seed = int(as_generator(rng).integers(2**31))
+    seed = seed_of(rng)
     key = Key(seed)
     name = f"invariance ({method}) of {getattr(sampler, '__name__', type(sampler).__name__)}"
     replay = replay_source(

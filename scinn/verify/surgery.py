@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from scinn.random import RandomState, as_generator
+from scinn.random import RandomState
 from scinn.verify.arrays import fingerprint, frozen_copy, walk
+from scinn.verify.replay import seed_of
 from scinn.verify.result import CheckResult, replay_source
 
 __all__ = ["check_surgery"]
@@ -89,8 +90,7 @@ def check_surgery(
     >>> result.detail
     'outputs have shapes (2, 3) (small) and (2, 4) (masked)'
     """
-    draws = as_generator(rng)
-    seed = int(draws.integers(2**31))
+    seed = seed_of(rng)
     case = {"plan": plan, "rng": seed}
     name = f"surgery on {type(network).__name__}"
     x = tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)

@@ -230,6 +230,10 @@ def test_a_failed_check_can_be_replayed_from_its_script(x, tmp_path):
     )
     assert run.returncode == 1, run.stderr
     assert "same factor 0.5" in run.stdout
+    lines = (tmp_path / "case.py").read_text().splitlines()
+    assert len(lines) <= 14
+    # The same seed draws the same weights: the script meets the very error that was reported.
+    assert lines[0].split("worst error ")[1].split(",")[0][:4] in run.stdout
 
 
 def test_no_script_for_what_has_no_source_form(x):

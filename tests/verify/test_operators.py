@@ -57,7 +57,7 @@ def test_accepts_every_kind_of_operator(matrix):
     assert check_adjoint(matrix)
     assert check_adjoint(sparse.csr_array(matrix))
     assert check_adjoint(lambda x: matrix @ x, lambda y: matrix.T @ y, domain_shape=5)
-    assert check_adjoint((lambda x: x[1:], lambda y: np.pad(y, (1, 0))), domain_shape=(4, 3)) is not None
+    assert check_adjoint((lambda x: x[1:], lambda y: np.pad(y, ((1, 0), (0, 0)))), domain_shape=(4, 3))
 
 
 def test_single_precision_has_its_own_tolerance(matrix):
@@ -99,12 +99,9 @@ def test_finds_an_affine_operator(matrix):
 
 def test_finds_a_wrong_shape_and_nan(matrix):
     assert "shape" in check_adjoint(lambda x: x, lambda y: y[:-1], domain_shape=5).detail
-    assert (
-        "NaN"
-        in check_adjoint(
-            lambda x: x / 0.0 if np.seterr(all="ignore") else x, lambda y: y, domain_shape=2
-        ).detail
-    )
+    nan = check_adjoint(lambda x: np.full_like(x, np.nan), lambda y: y, domain_shape=2)
+    assert not nan
+    assert "NaN" in nan.detail
 
 
 def test_an_operator_that_writes_into_its_argument_is_refused():
@@ -150,7 +147,7 @@ def test_a_dual_that_is_not_the_adjoint_is_no_tight_frame(matrix):
 
 
 def test_readable_and_replayable(matrix, tmp_path):
-    result = check_tight_frame(matrix)
+    result = check_tight_frame(matrix, rng=np.random.default_rng(5))
     with pytest.raises(CheckFailedError, match="frame operator multiplies"):
         result.raise_if_failed()
     script = result.save_script(tmp_path / "case.py")

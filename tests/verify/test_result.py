@@ -12,7 +12,7 @@ from scinn.nn import Dense
 from scinn.random import Key
 from scinn.verify import CheckResult
 from scinn.verify.arrays import fingerprint, frozen_copy, same_bits
-from scinn.verify.replay import rebuild, source_of, unpack
+from scinn.verify.replay import rebuild, seed_of, source_of, unpack
 
 
 class Pair(NamedTuple):
@@ -102,3 +102,10 @@ def test_fingerprints_tell_values_apart():
     nested = {"a": (np.ones(2), [np.zeros(1)])}
     assert same_bits(nested, frozen_copy(nested))
     assert not frozen_copy(nested)["a"][0].flags.writeable
+
+
+def test_one_integer_stands_for_any_source_of_randomness():
+    assert seed_of(7) == 7
+    assert seed_of(np.random.default_rng(3)) == seed_of(np.random.default_rng(3))
+    assert seed_of(Key(1).child("a")) != seed_of(Key(1).child("b"))
+    assert seed_of(None) != seed_of(None)

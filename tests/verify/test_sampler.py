@@ -111,7 +111,7 @@ def test_known_distribution_and_moments():
 
     moments = {"position[0]": 0.5, "position[1]": -1.0}
     assert check_invariance(GaussianWalk(data), draw=posterior, moments=moments)
-    assert not check_invariance(Greedy(data), draw=posterior)
+    assert not check_invariance(Greedy(data), draw=posterior, n_replicates=600, n_steps=20)
     wrong = {"position[0]": 0.8}
     result = check_invariance(GaussianWalk(data), draw=posterior, moments=wrong)
     assert not result
