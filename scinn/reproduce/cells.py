@@ -108,7 +108,7 @@ def run_cells(cells: Sequence[tuple[str, Cell]], *, jobs: int = 1, threads: int 
     CellOutcome
         `position` is the cell's place in `cells`.
     """
-    if jobs == 1 or len(cells) == 1:
+    if jobs == 1 or len(cells) <= 1:
         for position, (paper, cell) in enumerate(cells):
             yield _run_cell(position, MODULES[paper], cell, threads)
         return

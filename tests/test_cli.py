@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scinn import cli
+from scinn.exceptions import MissingExtraError, OutputLockedError
+from scinn.papers import PAPERS, bibliography
+from scinn.reproduce import claims
+
+TOYS = Path(__file__).parent / "reproduce"
+
+
+@pytest.fixture
+def scinn(capsys):
+    """Run a command line in this process; returns exit code, standard output and standard error."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        code = cli._run([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call
+
+
+@pytest.fixture
+def toy(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(TOYS))
+    monkeypatch.setitem(claims.MODULES, "framelets", "toy_paper")
+    monkeypatch.setenv("SCINN_DATA", str(tmp_path / "no-data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-cache"))
+
+
+@pytest.mark.parametrize("command", [["--help"], ["papers"], ["cite", "chip"], ["reproduce", "--help"]])
+def test_light_commands_load_nothing_heavy(command):
+    heavy = ["scipy", "sklearn", "networkx", "joblib", "numba", "matplotlib"]
+    code = f"""
+import sys
+from scinn.cli import _run
+code = _run({command!r})
+found = [name for name in {heavy!r} if name in sys.modules]
+sys.exit(f"loaded {{found}}" if found or code else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_command_has_help(scinn):
+    for command in cli.app.commands:
+        code, out, _ = scinn(command, "--help")
+        assert code == 0
+        assert "Usage: scinn" in out
+
+
+def test_papers(scinn):
+    code, out, _ = scinn("papers")
+    assert code == 0
+    assert all(key in out for key in PAPERS)
+    code, out, _ = scinn("papers", "--json")
+    assert [paper["key"] for paper in json.loads(out)] == list(PAPERS)
+
+
+def test_cite(scinn):
+    code, out, _ = scinn("cite", "framelets", "chip")
+    assert code == 0
+    assert out.count("@inproceedings{") == 2
+    assert scinn("cite", "framelets", "--format", "text")[1].startswith("Xuebin Zheng")
+    code, _, err = scinn("cite", "framelet")
+    assert code == 2
+    assert "did you mean framelets" in err
+
+
+def test_reproduce_prints_a_table_and_writes_a_report(scinn, toy, tmp_path):
+    code, out, err = scinn("reproduce", "--budget", "smoke", "--out", tmp_path / "run", "--jobs", "1")
+    # A claim that does not hold is a result, not an error.
+    assert code == 0, err
+    for text in (
+        "framelets:missed",
+        "not reproduced",
+        "80.04 ± 0.08 %",
+        "scinn data fetch nci1",
+        "index.html",
+    ):
+        assert text in out
+    assert "4 claims: 1 reproduced, 1 direction holds, 1 not reproduced, 1 not run." in out
+    assert (tmp_path / "run" / "index.html").exists()
+    code, out, _ = scinn("reproduce", "--budget", "smoke", "--out", tmp_path / "run", "--jobs", "1", "--json")
+    assert json.loads(out)["schema"] == 1
+    assert scinn("reproduce", "--budget", "smoke", "--out", tmp_path / "run", "--quiet")[1:] == ("", "")
+
+
+def test_one_claim_by_its_id(scinn, toy, tmp_path):
+    name = "framelets:mean[n=50,kind=plain]"
+    code, out, _ = scinn("reproduce", name, "--budget", "smoke", "--out", tmp_path, "--jobs", 1, "--json")
+    assert code == 0
+    assert [record["claim"] for record in json.loads(out)["claims"]] == [name]
+
+
+def test_run_toml_repeats_a_run_and_flags_win(scinn, toy, tmp_path):
+    first = tmp_path / "first"
+    scinn("reproduce", "framelets:mean", "--budget", "smoke", "--seed", 3, "--out", first, "--quiet")
+    code, out, err = scinn("reproduce", "--config", first / "run.toml", "--out", tmp_path / "b", "--json")
+    assert code == 0, err
+    again = json.loads(out)
+    assert (again["budget"], again["seed"]) == ("smoke", 3)
+    assert [record["seeds"] for record in again["claims"]] == [[3000, 3001, 3002]]
+    out = scinn("reproduce", "--config", first / "run.toml", "--seed", 4, "--out", tmp_path / "c", "--json")[
+        1
+    ]
+    assert json.loads(out)["seed"] == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("buget = 'smoke'", "did you mean budget"), ("claims = 'x'", "must be a list"), ("=", "cannot be read")],
+)
+def test_a_bad_config_is_a_usage_error(scinn, tmp_path, text, message):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    code, _, err = scinn("reproduce", "--config", path)
+    assert code == 2
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reproduce", "framlets"], "did you mean framelets"),
+        (["reproduce", "chip"], "chip is planned"),
+        (["reproduce", "--budget", "tiny"], "'tiny' is not one of"),
+        (["reproduce", "--shard", "3/2"], "is no slice"),
+        (["reproduce", "--seed", "-1"], "-1 is not in the range"),
+        (["verify", "framlets"], "did you mean framelets"),
+        (["verify", "chip"], "chip is planned"),
+        (["bench", "no-such-benchmark"], "no benchmark is called"),
+        (["warmup", "framlets"], "did you mean framelets"),
+        (["data", "fetch", "kora"], "cora"),
+        (["report", "/no/such/folder", "--out", "x"], "does not exist"),
+        (["nonsense"], "No such command"),
+    ],
+)
+def test_what_is_not_understood_exits_with_2_and_says_why(scinn, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = scinn(*arguments)
+    assert code == 2
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_in_an_experiment_exits_with_1(scinn, toy, monkeypatch, tmp_path):
+    import toy_paper
+
+    monkeypatch.setattr(toy_paper, "CLAIMS", (toy_paper.BROKEN,))
+    code, _, err = scinn("reproduce", "--budget", "smoke", "--out", tmp_path, "--jobs", 1)
+    assert code == 1
+    assert "this experiment always fails" in err
+
+
+def test_report_joins_shards(scinn, toy, tmp_path):
+    for i in (1, 2):
+        folder = tmp_path / f"s{i}"
+        assert (
+            scinn("reproduce", "--budget", "smoke", "--shard", f"{i}/2", "--out", folder, "--quiet")[0] == 0
+        )
+    code, out, _ = scinn("report", tmp_path / "s1", tmp_path / "s2", "--out", tmp_path / "all", "--json")
+    assert code == 0
+    verdicts = [record["verdict"] for record in json.loads(out)["claims"]]
+    assert verdicts[0] == "reproduced"
+    code, _, err = scinn("report", tmp_path, "--out", tmp_path / "none")
+    assert code == 2
+    assert "no run.toml" in err
+
+
+def test_cite_what_a_run_used(scinn, toy, tmp_path):
+    scinn("reproduce", "--budget", "smoke", "--out", tmp_path / "run", "--quiet", "--jobs", 1)
+    code, out, _ = scinn("cite", "--run", tmp_path / "run")
+    assert code == 0
+    assert "@inproceedings{zheng2021framelets" in out
+    assert "@software{scinn" in out
+    # The claim on NCI1 did not run, so its data were not used.
+    assert "morris2020tudataset" in bibliography()
+    assert "morris2020tudataset" not in out
+    assert scinn("cite", "--run", tmp_path)[0] == 2
+
+
+def test_failures_of_other_kinds_have_their_codes(scinn, monkeypatch):
+    def raising(error):
+        def main(**options):
+            raise error
+
+        return main
+
+    for error, expected in (
+        (KeyboardInterrupt(), 130),
+        (OutputLockedError("in use by process 7"), 1),
+        (MissingExtraError("needs hypothesis: pip install 'scinn[verify]'"), 2),
+    ):
+        monkeypatch.setattr(cli.app, "main", raising(error))
+        code, _, err = scinn("papers")
+        assert code == expected
+        assert str(error) in err or isinstance(error, KeyboardInterrupt)
+
+
+def test_data_list(scinn):
+    code, out, _ = scinn("data", "list", "--json")
+    assert code == 0
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert rows["karate-club"]["available"]
+    assert rows["cora"]["citation"] in bibliography()
+    assert "karate-club" in scinn("data", "list")[1]
+
+
+def test_data_fetch_without_a_network_says_what_is_missing(scinn, monkeypatch, tmp_path):
+    monkeypatch.setenv("SCINN_DATA", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("SCINN_OFFLINE", "1")
+    code, _, err = scinn("data", "fetch", "mutag")
+    assert code == 1
+    assert "mutag" in err.lower()
+
+
+def test_doctor_fits_into_json_and_into_a_terminal(scinn):
+    code, out, err = scinn("doctor", "--json", "--no-test")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["environment"]["numpy"]
+    assert set(found["kernel_cache"]) == {"path", "writable", "n_files", "n_bytes"}
+    assert found["datasets"]["digits"]
+    code, out, _ = scinn("doctor", "--no-test")
+    assert code == 0
+    assert "kernel cache" in out
+
+
+def test_doctor_fails_where_the_self_test_fails(scinn, monkeypatch):
+    result = {
+        "passed": False,
+        "n_checked": 1,
+        "n_known": 9,
+        "failed": ["framelets:x: off by 1"],
+        "seconds": 0.1,
+    }
+    monkeypatch.setattr("scinn.reproduce.doctor.self_test", lambda seconds: result)
+    code, out, _ = scinn("doctor")
+    assert code == 1
+    assert "FAILED: 1 of 9" in out
+    assert "off by 1" in out
+
+
+def test_warmup_runs_each_experiment_once(scinn, toy):
+    code, out, err = scinn("warmup", "framelets")
+    assert code == 0, err
+    assert "1 of 1: framelets: normal_mean" in err
+    assert "kernel cache" in out
+
+
+def test_verify_reports_theorems_that_fail(scinn, monkeypatch, tmp_path):
+    from scinn.verify import registry
+    from scinn.verify.result import CheckResult
+
+    def run(case_seed):
+        even = case_seed % 2 == 0
+        return CheckResult(
+            "parity", even, 0.0 if even else 1.0, 0.5, None if even else {"n": case_seed}, "odd"
+        )
+
+    good = registry.Property(
+        "framelets", "zero", "here", "Zero is zero.", lambda s: CheckResult("z", True, 0.0, 1.0)
+    )
+    bad = registry.Property("framelets", "parity", "here", "All numbers are even.", run)
+    monkeypatch.setattr(registry, "properties", lambda papers=None: (good,))
+    code, out, err = scinn("verify", "framelets", "--cases", 3)
+    assert code == 0, err
+    assert "1 of 1 theorems hold on 3 cases each" in out
+    monkeypatch.setattr(registry, "properties", lambda papers=None: (good, bad))
+    code, out, _ = scinn("verify", "--cases", 20, "--json", "--out", tmp_path)
+    assert code == 1
+    reports = json.loads(out)["properties"]
+    assert [report["passed"] for report in reports] == [True, False]
