@@ -506,7 +506,8 @@ class NodeClassifier:
 
     def predict(self) -> np.ndarray:
         """Return the predicted class of every node, shape (n_nodes,)."""
-        return self.classes_[self.predict_proba().argmax(axis=1)]
+        best = self.predict_proba().argmax(axis=1)
+        return self.classes_[best]
 
     def score(self, labels: Any, mask: Any = None) -> float:
         """Return the accuracy in [0, 1] on the nodes of a mask (default: all).
