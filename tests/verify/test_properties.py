@@ -141,3 +141,13 @@ def test_a_wrong_bank_is_caught(monkeypatch):
     monkeypatch.setattr(FilterBank, "evaluate", skewed)
     for name in ("partition-of-unity", "mirror-law", "spline-formula"):
         assert not run_property(find_property("framelets", name), n_cases=3), name
+
+
+def test_every_layer_of_nn_has_a_property():
+    from scinn import nn
+
+    known = {prop.name.replace("-", "") for prop in properties("layers")}
+    for name in nn.__all__:
+        item = getattr(nn, name)
+        if isinstance(item, type) and issubclass(item, nn.Layer) and item is not nn.Layer:
+            assert name.lower() in known, f"{name} has no property in scinn/verify/layers.py"
