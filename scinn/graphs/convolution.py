@@ -35,6 +35,18 @@ from scinn.random import Key, RandomState, as_generator
 __all__ = ["GCNConv", "UFGConv", "gcn_adjacency"]
 
 _LEFT_ALONE = -1.0  # the kernels' mark of a band without a threshold
+# The transform runs in registers of this many numbers; seven columns take it longer than eight.
+_COLUMNS = 8
+
+
+def _pad_columns(x: np.ndarray) -> np.ndarray:
+    """Return a contiguous array with zero columns up to the next multiple of the register width."""
+    missing = -x.shape[1] % _COLUMNS
+    if not missing or x.shape[1] < _COLUMNS // 2:
+        return np.ascontiguousarray(x)
+    padded = np.zeros((x.shape[0], x.shape[1] + missing), dtype=x.dtype)
+    padded[:, : x.shape[1]] = x
+    return padded
 
 
 def _project(x: Any, weight: np.ndarray) -> np.ndarray:
@@ -56,7 +68,10 @@ def _project_backward(x: Any, weight: np.ndarray, dz: np.ndarray) -> tuple[np.nd
 
 
 class UFGConvSaved(NamedTuple):
-    """Input, band coefficients, thresholds in use, band energies (0 long unless they scale), output (ReLU only)."""
+    """Input, band coefficients, thresholds in use, band energies (0 long unless they scale), output (ReLU only).
+
+    The coefficients may have zero columns at their end, up to a multiple of the register width.
+    """
 
     x: Any
     coefficients: np.ndarray
@@ -209,14 +224,13 @@ class UFGConv(Layer):
         """
         check_input(x, self, n_features=self.n_in, min_ndim=2, sparse=True)
         self._check_transform(x, transform)
-        coefficients = transform.analyze(_project(x, self.params["weight"]))
+        coefficients = transform.analyze(_project(x, _pad_columns(self.params["weight"])))
         operand = self._pre_shrink(coefficients)
         thresholds, energies = self._thresholds(operand)
         shrunk = np.empty_like(operand)
         scale_shrink(operand, self.params["filter"], thresholds, self.shrinkage == "hard", shrunk)
-        y = transform.synthesize(shrunk)
-        if self.bias:
-            y = y + self.params["bias"]
+        y = transform.synthesize(shrunk)[:, : self.n_out]
+        y = y + self.params["bias"] if self.bias else np.ascontiguousarray(y)
         if self.activation == "relu":
             y = np.maximum(y, y.dtype.type(0))
         kept = y if self.activation == "relu" else None
@@ -243,7 +257,7 @@ class UFGConv(Layer):
         weight, theta = self.params["weight"], self.params["filter"]
         if saved.y is not None:
             dy = dy * (saved.y > 0)
-        dshrunk = saved.transform.analyze(np.ascontiguousarray(dy))
+        dshrunk = saved.transform.analyze(_pad_columns(dy))
         operand = self._pre_shrink(saved.coefficients)
         dcoefficients = np.empty_like(operand)
         dtheta = np.empty_like(theta)
@@ -251,7 +265,7 @@ class UFGConv(Layer):
         scale_shrink_backward(operand, theta, saved.thresholds, pull, dshrunk, dcoefficients, dtheta)
         if self.pre_threshold is not None:
             dcoefficients *= np.abs(saved.coefficients) > self.pre_threshold
-        dz = saved.transform.synthesize(dcoefficients)
+        dz = np.ascontiguousarray(saved.transform.synthesize(dcoefficients)[:, : self.n_out])
         dx, dweight = _project_backward(saved.x, weight, dz)
         grads = {"weight": dweight, "filter": dtheta}
         if self.bias:
@@ -277,7 +291,7 @@ class UFGConv(Layer):
         shrunk = np.empty_like(operand)
         hard = self.shrinkage == "hard"
         scale_shrink(operand, self.params["filter"], saved.thresholds, hard, shrunk)
-        return shrunk
+        return np.ascontiguousarray(shrunk[:, :, : self.n_out])
 
     def _check_transform(self, x: Any, transform: Any) -> None:
         if getattr(transform, "n_bands", None) != self.n_bands:
