@@ -96,6 +96,10 @@ class FixedPointDecay:
     numerator: int
     shift: int
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.numerator <= 1 << self.shift:
+            raise ValueError(f"numerator must be from 1 to {1 << self.shift}, got {self.numerator}")
+
     @property
     def n_bits(self) -> int:
         """Bits that one entry leaves on the tape at each step."""
