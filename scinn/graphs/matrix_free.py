@@ -156,7 +156,7 @@ def _blocks(n_features: int, dtype: np.dtype) -> list[tuple[int, int]]:
     return [(start, min(size, n_features - start)) for start in range(0, n_features, size)]
 
 
-def _analyze_series(step, rows, plan, h, signal, scratch, low, out, column, bands):  # type: ignore[no-untyped-def]
+def _analyze_series(step, rows, plan, h, signal, scratch, low, out, column, bands):
     """Run one recurrence on ``signal`` and fill the outputs of all filters."""
     c = plan.coefficients
     n = c.shape[1]
@@ -183,7 +183,7 @@ def _analyze_series(step, rows, plan, h, signal, scratch, low, out, column, band
             done = k + 1
         step(
             rows.data, rows.indices, rows.indptr, rows.diagonal, h, one if k == 1 else two, zero if k == 1 else one,
-            now, before, after, mode, weights, low_array, low_column, out, column, first, stride,
+            now, before, after, k < n - 1, mode, weights, low_array, low_column, out, column, first, stride,
         )  # fmt: skip
         before, now = now, after
 
@@ -232,7 +232,7 @@ def synthesize_rows(rows: LaplacianRows, plan: Plan, bands: np.ndarray, parallel
     return result
 
 
-def _clenshaw(step, rows, plan, h, scratch, low, bands, column, where, target):  # type: ignore[no-untyped-def]
+def _clenshaw(step, rows, plan, h, scratch, low, bands, column, where, target):
     """Run Clenshaw's rule from the highest degree down and write the sum to ``target``."""
     c = plan.coefficients
     n = c.shape[1]
@@ -256,7 +256,7 @@ def _clenshaw(step, rows, plan, h, scratch, low, bands, column, where, target): 
         now, before = before, now
 
 
-def _weighted_sum(weights, low, bands, column, where, target, width):  # type: ignore[no-untyped-def]
+def _weighted_sum(weights, low, bands, column, where, target, width):
     first, stride = where
     total = weights[0] * low[0][:, low[1] : low[1] + width]
     for r in range(1, len(weights)):

@@ -12,6 +12,7 @@ time on entering and leaving.
 from __future__ import annotations
 
 import numba
+import numpy as np
 
 from scinn.kernels._jit import jit, prange
 
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 BLOCK_ROWS = 1024
+CHUNK_ROWS = 256
 LANES = 8
 
 if numba.config.DISABLE_JIT:
@@ -137,13 +139,13 @@ else:
 
 @jit
 def _analysis_rows(
-    begin, end, data, indices, indptr, diagonal, h, a, g, now, before, after, mode, weights, low, low_column, out,
-    column, first, stride,
+    begin, end, data, indices, indptr, diagonal, h, a, g, now, before, after, keep, mode, weights, low, low_column,
+    out, column, first, stride,
 ):  # fmt: skip
     width = now.shape[1]
     whole = width - width % LANES
     edge = -a * h
-    for i in range(begin, end):
+    for i in range(begin, end if whole > 0 else begin):
         own = a * (h * diagonal[i]) - a
         start, stop = indptr[i], indptr[i + 1]
         for j in range(0, whole, LANES):
@@ -151,7 +153,8 @@ def _analysis_rows(
             t2 = _fma(own, t1, _scale(-g, t0))
             for p in range(start, stop):
                 t2 = _fma(edge * data[p], _load(now, (indices[p], j)), t2)
-            _store(after, (i, j), t2)
+            if keep:
+                _store(after, (i, j), t2)
             if mode == 0:
                 continue
             for r in range(weights.shape[0]):
@@ -165,50 +168,67 @@ def _analysis_rows(
                     if mode == 2:
                         total = _add(total, _load(out, where))
                     _store(out, where, total)
-        for j in range(whole, width):
-            u0, u1 = before[i, j], now[i, j]
-            u2 = own * u1 - g * u0
-            for p in range(start, stop):
-                u2 += edge * data[p] * now[indices[p], j]
-            after[i, j] = u2
-            if mode == 0:
-                continue
-            for r in range(weights.shape[0]):
-                value = weights[r, 0] * u0 + weights[r, 1] * u1 + weights[r, 2] * u2
-                if r == 0:
-                    low[i, low_column + j] = value + low[i, low_column + j] if mode == 2 else value
+    # What is left of the columns goes chunk by chunk of rows, so that the loops over filters are long ones.
+    fresh = np.empty(CHUNK_ROWS, now.dtype)
+    for j in range(whole, width):
+        for lo in range(begin, end, CHUNK_ROWS):
+            hi = min(end, lo + CHUNK_ROWS)
+            for i in range(lo, hi):
+                value = (a * (h * diagonal[i]) - a) * now[i, j] - g * before[i, j]
+                for p in range(indptr[i], indptr[i + 1]):
+                    # An unsigned index needs no test for counting from the end.
+                    value += edge * data[p] * now[np.uint64(indices[p]), j]
+                fresh[i - lo] = value
+            if mode > 0:
+                v0, v1, v2 = weights[0, 0], weights[0, 1], weights[0, 2]
+                if mode == 1:
+                    for i in range(lo, hi):
+                        low[i, low_column + j] = v0 * before[i, j] + v1 * now[i, j] + v2 * fresh[i - lo]
                 else:
+                    for i in range(lo, hi):
+                        low[i, low_column + j] += v0 * before[i, j] + v1 * now[i, j] + v2 * fresh[i - lo]
+                for r in range(1, weights.shape[0]):
+                    v0, v1, v2 = weights[r, 0], weights[r, 1], weights[r, 2]
                     band = first + (r - 1) * stride
-                    out[band, i, column + j] = value + out[band, i, column + j] if mode == 2 else value
+                    if mode == 1:
+                        for i in range(lo, hi):
+                            out[band, i, column + j] = v0 * before[i, j] + v1 * now[i, j] + v2 * fresh[i - lo]
+                    else:
+                        for i in range(lo, hi):
+                            out[band, i, column + j] += v0 * before[i, j] + v1 * now[i, j] + v2 * fresh[i - lo]
+            if keep:
+                for i in range(lo, hi):
+                    after[i, j] = fresh[i - lo]
 
 
 @jit
 def analysis_pass(
-    data, indices, indptr, diagonal, h, a, g, now, before, after, mode, weights, low, low_column, out, column, first,
-    stride,
+    data, indices, indptr, diagonal, h, a, g, now, before, after, keep, mode, weights, low, low_column, out, column,
+    first, stride,
 ):  # fmt: skip
     """Set after = a B now - g before, and write (mode 1) or add (mode 2) three terms of each filter's series.
 
     Filter 0 goes to ``low[:, low_column:]``, filter r to ``out[first + (r - 1) * stride, :, column:]``; its terms are
-    ``weights[r] . (before, now, after)``. Mode 0 leaves the outputs alone. ``after`` may be the memory of ``before``.
+    ``weights[r] . (before, now, after)``. Mode 0 leaves the outputs alone. ``after`` may be the memory of ``before``; it
+    is not written unless ``keep``.
     """
     _analysis_rows(
-        0, now.shape[0], data, indices, indptr, diagonal, h, a, g, now, before, after, mode, weights, low,
+        0, now.shape[0], data, indices, indptr, diagonal, h, a, g, now, before, after, keep, mode, weights, low,
         low_column, out, column, first, stride,
     )  # fmt: skip
 
 
 @jit(parallel=True)
 def analysis_pass_parallel(
-    data, indices, indptr, diagonal, h, a, g, now, before, after, mode, weights, low, low_column, out, column, first,
-    stride,
+    data, indices, indptr, diagonal, h, a, g, now, before, after, keep, mode, weights, low, low_column, out, column,
+    first, stride,
 ):  # fmt: skip
     """The same as ``analysis_pass``, to the bit, with blocks of rows shared among threads."""
     n = now.shape[0]
     for block in prange((n + BLOCK_ROWS - 1) // BLOCK_ROWS):
         _analysis_rows(
             block * BLOCK_ROWS, min(n, (block + 1) * BLOCK_ROWS), data, indices, indptr, diagonal, h, a, g, now,
-            before, after, mode, weights, low, low_column, out, column, first, stride,
+            before, after, keep, mode, weights, low, low_column, out, column, first, stride,
         )  # fmt: skip
 
 
@@ -220,7 +240,7 @@ def _synthesis_rows(
     width = now.shape[1]
     whole = width - width % LANES
     edge = -a * h
-    for i in range(begin, end):
+    for i in range(begin, end if whole > 0 else begin):
         own = a * (h * diagonal[i]) - a
         # Without a term before it there is no neighbour to read.
         start, stop = indptr[i], indptr[i + 1] if mode > 0 else indptr[i]
@@ -238,20 +258,33 @@ def _synthesis_rows(
                 _store(result, (i, result_column + j), total)
             else:
                 _store(after, (i, j), total)
-        for j in range(whole, width):
-            value = weights[0] * low[i, low_column + j]
+    fresh = np.empty(CHUNK_ROWS, now.dtype)
+    for j in range(whole, width):
+        for lo in range(begin, end, CHUNK_ROWS):
+            hi = min(end, lo + CHUNK_ROWS)
+            v = weights[0]
+            for i in range(lo, hi):
+                fresh[i - lo] = v * low[i, low_column + j]
             for r in range(1, weights.shape[0]):
-                value += weights[r] * bands[first + (r - 1) * stride, i, column + j]
+                v = weights[r]
+                band = first + (r - 1) * stride
+                for i in range(lo, hi):
+                    fresh[i - lo] += v * bands[band, i, column + j]
             if mode > 0:
-                value += own * now[i, j]
+                for i in range(lo, hi):
+                    value = fresh[i - lo] + (a * (h * diagonal[i]) - a) * now[i, j]
+                    for p in range(indptr[i], indptr[i + 1]):
+                        value += edge * data[p] * now[np.uint64(indices[p]), j]
+                    fresh[i - lo] = value
             if mode > 1:
-                value -= before[i, j]
-            for p in range(start, stop):
-                value += edge * data[p] * now[indices[p], j]
+                for i in range(lo, hi):
+                    fresh[i - lo] -= before[i, j]
             if mode == 3:
-                result[i, result_column + j] = value
+                for i in range(lo, hi):
+                    result[i, result_column + j] = fresh[i - lo]
             else:
-                after[i, j] = value
+                for i in range(lo, hi):
+                    after[i, j] = fresh[i - lo]
 
 
 @jit
