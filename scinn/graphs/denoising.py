@@ -383,7 +383,7 @@ def _thresholds(
     thresholds = np.empty((len(coefficients) - 1, n_features))
     for k, f in np.ndindex(*thresholds.shape):
         if rule == "sure":
-            thresholds[k, f] = sure_threshold(units[k + 1, :, f], levels[f])
+            thresholds[k, f] = sure_threshold(units[k + 1, :, f], float(levels[f]))
         else:
-            thresholds[k, f] = universal_threshold(n_nodes, levels[f], normalized=False)
+            thresholds[k, f] = universal_threshold(n_nodes, float(levels[f]), normalized=False)
     return thresholds[:, None, :] * gains[1:], float(levels.mean()) if n_features else 0.0

@@ -102,7 +102,7 @@ def ufg_network(
     Examples
     --------
     >>> ufg_network(1433, 16, 7, 2708, 3, rng=0).n_parameters
-    39303
+    39311
     """
     check_choice(variant, "variant", _VARIANTS)
     generator = as_generator(rng)

@@ -57,7 +57,7 @@ def scale_shrink(c: np.ndarray, theta: np.ndarray, thresholds: np.ndarray, hard:
     scaled = theta[:, :, None] * c
     out = np.empty_like(scaled)
     for k, i, f in np.ndindex(*c.shape):
-        out[k, i, f] = shrink_scalar(scaled[k, i, f], thresholds[k], hard)
+        out[k, i, f] = shrink_scalar(float(scaled[k, i, f]), float(thresholds[k]), hard)
     return out
 
 
