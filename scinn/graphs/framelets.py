@@ -611,8 +611,9 @@ def _unknown_option(name: str) -> str:
 
 def _resolve_lambda_max(graph: Graph, lambda_max: Any, isolated: Literal["one", "zero"]) -> float:
     if lambda_max is None or isinstance(lambda_max, str):
-        choice = "exact" if lambda_max is None else check_choice(lambda_max, "lambda_max", ("exact", "bound"))
-        return graph.lambda_max(choice, isolated)
+        if lambda_max is not None:
+            check_choice(lambda_max, "lambda_max", ("exact", "bound"))
+        return graph.lambda_max("bound" if lambda_max == "bound" else "exact", isolated)
     value = check_in_range(lambda_max, "lambda_max", 0.0)
     if value >= 2.0:  # above every normalised Laplacian's spectrum: nothing to compute
         return value
