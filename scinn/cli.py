@@ -508,8 +508,8 @@ def warmup(ctx: click.Context, names: tuple[str, ...], as_json: bool) -> None:
         _print_json(state)
     else:
         click.echo(f"ready after {state['seconds']} s; kernel cache {_cache_text(state)}")
-    for error in state["errors"]:
-        click.echo(f"error: {error}", err=True)
+    for message in state["errors"]:
+        click.echo(f"error: {message}", err=True)
     if state["errors"]:
         ctx.exit(1)
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -91,7 +91,7 @@ def _run_cell_in_worker(position: int, module: str, text: tuple[str, str, int], 
     return _run_cell(position, module, Cell(text[0], json.loads(text[1]), text[2]), threads)
 
 
-def run_cells(cells: Sequence[tuple[str, Cell]], *, jobs: int = 1, threads: int = 1) -> Iterator[CellOutcome]:
+def run_cells(cells: Sequence[tuple[str, Cell]], *, jobs: int = 1, threads: int = 1) -> Generator[CellOutcome, None, None]:
     """Run cells and yield each as it ends, in any order.
 
     Parameters

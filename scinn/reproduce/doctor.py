@@ -62,10 +62,10 @@ def _numba_state() -> dict[str, Any]:
     # Asking for the number of threads starts them, and only then the layer has a name.
     n_threads = numba.get_num_threads()
     try:
-        layer = numba.threading_layer()
+        layer: str = numba.threading_layer()
     except ValueError:
         layer = "not started"
-    return {"threads": n_threads, "threading_layer": layer, "jit_disabled": bool(numba.config.DISABLE_JIT)}
+    return {"threads": n_threads, "threading_layer": layer, "jit_disabled": bool(getattr(numba.config, "DISABLE_JIT", False))}
 
 
 def diagnose(*, test_seconds: float = 5.0) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import csv
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scinn._files import write_text
 from scinn.reproduce.claims import FigureSpec, Results, load_module
@@ -20,7 +20,7 @@ __all__ = ["COLOURS", "STYLE", "DrawnFigure", "draw", "new_figure"]
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 #: Matplotlib settings under which ``figures()`` of a paper module is called.
-STYLE: dict[str, object] = {
+STYLE: dict[str, Any] = {
     "font.size": 10.0,
     "axes.titlesize": 11.0,
     "axes.spines.top": False,
@@ -104,7 +104,8 @@ def draw(paper: str, results: Results, budget: str, out: Path) -> list[DrawnFigu
 
     drawn = []
     folder = out / "figures"
-    with matplotlib.rc_context({**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}):
+    settings: dict[Any, Any] = {**STYLE, "axes.prop_cycle": cycler(color=COLOURS)}
+    with matplotlib.rc_context(settings):
         for spec in function(results, budget):
             stem = f"{paper}-{spec.name}"
             folder.mkdir(parents=True, exist_ok=True)

@@ -401,7 +401,8 @@ def _write(
             errors.append(f"figures of {paper}: {type(error).__name__}: {error}")
     head = {"schema": SCHEMA, "scinn": __version__, "budget": config.budget, "seed": config.seed}
     write_json(config.out / "claims.json", {**head, "claims": records})
-    write_json(config.out / "details.json", {**head, "details": details})
+    captions = [{"file": f.stem, "title": f.title, "caption": f.caption} for f in figures]
+    write_json(config.out / "details.json", {**head, "details": details, "figures": captions})
     seconds = sum(ledger.seconds.values())
     result = RunResult(config.out, records, details, ledger.computed, ledger.reused, seconds, errors, notes)
     page = render(result, config, figures, reported_sd)
@@ -501,7 +502,8 @@ def merge(folders: Sequence[Path], out: Path, *, mixed: bool = False) -> RunResu
     names, budget, seed, threads = _merged_settings(folders)
     config = RunConfig(names=names, budget=budget, seed=seed, threads=threads, out=out)
     askers = [_Asker(claim) for claim in select_claims(names)]
-    ledger, found = _Ledger(), {}
+    ledger = _Ledger()
+    found: dict[tuple[str, Cell], dict[str, Any]] = {}
     for folder in folders:
         for record in read_records(folder / "journal.jsonl"):
             cell = Cell(record["experiment"], record["params"], record["seed"])
@@ -534,7 +536,7 @@ def merge(folders: Sequence[Path], out: Path, *, mixed: bool = False) -> RunResu
 
 
 def _refuse_mixed(records: Iterable[dict[str, Any]], mixed: bool) -> None:
-    kinds = {}
+    kinds: dict[tuple[str, str], set[tuple[str, str]]] = {}
     for record in records:
         kinds.setdefault((record["paper"], record["experiment"]), set()).add(
             (record["version"], record["code"])

@@ -29,3 +29,6 @@ for (const button of document.querySelectorAll("[data-sort]")) button.addEventLi
     : (a, b) => number(key(a)) - number(key(b));
   body.append(...[...body.rows].sort((a, b) => compare(a, b) * (down ? -1 : 1)));
 });
+for (const link of document.querySelectorAll('.downloads a[download$=".svg"]')) {
+  link.href = link.closest("figure").querySelector("img").src;  // so that it works where the page was sent alone
+}
