@@ -15,14 +15,15 @@ from scinn.graphs import Graph, denoise
 adjacency, coordinates = random_geometric_graph(1500, mean_degree=12, rng=0)
 graph = Graph.from_scipy(adjacency)
 clean = piecewise_smooth_signal(coordinates, n_pieces=4, rng=3)
-level = 0.5 * clean.std()
+level = 0.35 * clean.std()
 noisy = clean + np.random.default_rng(0).normal(scale=level, size=clean.shape)
 
 # %%
 # One call. The noise level is estimated from the finest band, and the threshold of each band is the one with
 # the least estimated risk.
 result = denoise(graph, noisy)
-print(result)
+print("bands:", result.bands)
+print("share of coefficients kept:", result.kept.round(3))
 
 
 def mean_square(x):

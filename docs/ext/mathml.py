@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 # Spellings that docutils' parser does not know, and equals that it does; brackets grow by themselves in MathML.
 _SPELLINGS = (
-    (re.compile(r"\\[td]frac\b"), r"\\frac"),
+    (re.compile(r"\\[td]frac(?![a-z])"), r"\\frac"),
     (re.compile(r"\\frac\s*(\\[a-z]+|\w)\s*(\\[a-z]+|\w)"), r"\\frac{\1}{\2}"),
     (re.compile(r"\\dots\b"), r"\\ldots"),
     (re.compile(r"\\big[lr]?\b"), ""),

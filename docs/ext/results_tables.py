@@ -15,6 +15,9 @@ from typing import Any
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+from scinn.bench.rows import duration
+from scinn.reproduce.report import measured_text, number_text
+
 Cell = str | nodes.Node | Sequence[nodes.Node]
 
 
@@ -48,34 +51,14 @@ def make_table(
     return table
 
 
-def format_number(value: float | None, unit: str = "") -> str:
-    """Return a number as a reader wants it: four digits, powers of ten only where they help."""
-    if value is None:
-        return "–"
-    size = abs(value)
-    if value == int(value) and size < 1e6:
-        text = str(int(value))
-    elif unit == "%" and size < 1000:
-        text = f"{value:.1f}"
-    elif 1e-3 <= size < 1e5:
-        text = f"{value:.4g}"
-    else:
-        text = f"{value:.2e}"
-    return text + (" %" if unit == "%" else f" {unit}" if unit else "")
+def with_unit(text: str, unit: str) -> str:
+    return f"{text} {unit}" if unit and text != "–" else text
 
 
-def format_measured(measured: dict[str, Any] | None, unit: str) -> str:
-    if not measured or measured.get("mean") is None:
-        return "–"
-    mean, sd, n = (measured.get(name) for name in ("mean", "sd", "n"))
-    text = format_number(mean, "" if unit != "%" else "%")
-    if sd is not None:
-        text = f"{text.removesuffix(' %')} ± {format_number(sd, unit).removesuffix(' %')}" + (
-            " %" if unit == "%" else ""
-        )
-    if unit and unit != "%":
-        text += f" {unit}"
-    return text + (f" (n = {n})" if n and n > 1 else "")
+def measured(record: dict[str, Any]) -> str:
+    n = record["measured"]["n"]
+    text = with_unit(measured_text(record), record["unit"])
+    return f"{text} (n = {n})" if n > 1 else text
 
 
 def verdict_node(verdict: str) -> nodes.Node:
@@ -114,38 +97,24 @@ class Claims(ResultsDirective):
         for claim in record["claims"]:
             name = nodes.paragraph("", "", nodes.literal(text=claim["claim"]))
             what = [nodes.paragraph(text=claim["statement"]), name]
-            reported = format_number(claim.get("reported"), claim.get("unit") or "")
-            if claim.get("source"):
-                reported += f" ({claim['source']})"
-            reason = claim.get("reason") or ""
-            verdict = [nodes.paragraph("", "", verdict_node(claim["verdict"])), nodes.paragraph(text=reason)]
-            rows.append(
-                [what, reported, format_measured(claim.get("measured"), claim.get("unit") or ""), verdict]
-            )
+            reported = with_unit(number_text(claim["reported"], claim["unit"]), claim["unit"])
+            verdict = [
+                nodes.paragraph("", "", verdict_node(claim["verdict"])),
+                nodes.paragraph(text=claim["reason"]),
+            ]
+            rows.append([what, f"{reported} ({claim['source']})", measured(claim), verdict])
         head = ["Claim", "Paper says", "Measured here", "Verdict"]
         return [make_table(head, rows, [40, 20, 20, 30], ["claims"]), self.measured_on(record)]
 
     def measured_on(self, record: dict[str, Any]) -> nodes.Node:
-        first = record["claims"][0]
-        environment = first.get("environment") or record.get("environment") or {}
-        if not isinstance(environment, dict):
-            environment = {}
-        words = [
-            f"{label} {environment[key]}"
-            for key, label in (
-                ("scinn", "scinn"),
-                ("python", "Python"),
-                ("numpy", "NumPy"),
-                ("numba", "Numba"),
-            )
-            if environment.get(key)
-        ]
-        words += [str(environment[key]) for key in ("cpu", "platform") if environment.get(key)]
-        seconds = sum(claim.get("seconds") or 0.0 for claim in record["claims"])
-        text = f"{len(record['claims'])} claims, {seconds / 60:.0f} minutes of computing in all"
-        if record.get("budget"):
-            text = f"Budget {record['budget']}: {text}"
-        return nodes.paragraph(text="; ".join([text, *words]) + ".", classes=["measured-on"])
+        claims = record["claims"]
+        environment = claims[0]["environment"]
+        seconds = sum(claim["seconds"] or 0.0 for claim in claims)
+        words = [f"Budget {record['budget']}, seed {record['seed']}: {len(claims)} claims"]
+        words.append(f"{seconds / 60:.0f} minutes of computing in all")
+        words += [f"{key} {environment[key]}" for key in ("scinn", "python", "numpy", "scipy", "numba")]
+        words += [environment["cpu"], environment["platform"]]
+        return nodes.paragraph(text="; ".join(words) + ".", classes=["measured-on"])
 
 
 class Figures(ResultsDirective):
@@ -153,23 +122,20 @@ class Figures(ResultsDirective):
 
     def run(self) -> list[nodes.Node]:
         folder = self.results / "figures"
-        captions = self.load("figures.json") or {}
-        if isinstance(captions, list):
-            captions = {entry["name"]: entry for entry in captions}
-        paths = sorted(folder.glob("*.svg")) if folder.is_dir() else []
+        captions = {entry["file"]: entry for entry in (self.load("details.json") or {}).get("figures", [])}
+        paths = [folder / f"{name}.svg" for name in captions if (folder / f"{name}.svg").is_file()]
         if not paths:
             return self.not_measured()
         out: list[nodes.Node] = []
         for path in paths:
-            about = captions.get(path.stem, {})
-            title = about.get("title", path.stem.replace("-", " ").replace("_", " "))
+            about = captions[path.stem]
+            title = about["title"]
             uri = "/" + path.relative_to(self.env.srcdir).as_posix()
             figure = nodes.figure("", nodes.image(uri=uri, alt=title))
             figure += nodes.caption(text=title)
-            if about.get("caption"):
-                legend = nodes.legend()
-                legend += nodes.paragraph(text=about["caption"])
-                figure += legend
+            legend = nodes.legend()
+            legend += nodes.paragraph(text=about["caption"])
+            figure += legend
             out.append(figure)
         return out
 
@@ -225,17 +191,10 @@ class Timings(ResultsDirective):
             out.append(nodes.paragraph(text=bench["about"]))
             rows = []
             for row in bench["rows"]:
-                ratio = row.get("ratio")
-                rows.append(
-                    [
-                        row["case"],
-                        row["ours"],
-                        f"{row['peer_name']}: {row['peer']}",
-                        "–" if ratio is None else f"{ratio:.2f} x",
-                        row.get("note", ""),
-                    ]
-                )
-            head = ["Case", "scinn", "Peer", "Peer time / ours", "Note"]
+                peer = f"{row['peer']} {duration(row['peer_seconds'])}"
+                ratio = "–" if row["ratio"] is None else f"{row['ratio']:.2f} x"
+                rows.append([row["case"], duration(row["seconds"]), peer, ratio, row["note"]])
+            head = ["Case", "scinn", "peer", "peer / scinn", "note"]
             out.append(make_table(head, rows, [25, 15, 25, 15, 30]))
         environment = record.get("environment", {})
         words = [
