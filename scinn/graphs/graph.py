@@ -264,7 +264,12 @@ class Graph:
         indptr = np.concatenate([*pieces, edge_ptr[-1:]])
         data = np.concatenate([graph.adjacency.data for graph in graphs])
         n = int(node_ptr[-1])
-        return GraphBatch(Graph._trusted(sparse.csr_array((data, indices, indptr), shape=(n, n))), node_ptr)
+        joined = Graph._trusted(sparse.csr_array((data, indices, indptr), shape=(n, n)))
+        known = [graph._prepared.get("lambda_max") for graph in graphs if graph.n_edges]
+        if known and None not in known:
+            # The spectrum of a union is the union of the spectra.
+            joined._prepared["lambda_max"] = max(known)
+        return GraphBatch(joined, node_ptr)
 
     @classmethod
     def _trusted(cls, adjacency: sparse.csr_array) -> Graph:

@@ -125,6 +125,15 @@ def test_batch_is_block_diagonal():
     assert batch.graph.adjacency.indices.dtype == np.int32
 
 
+def test_lambda_max_of_a_batch_is_that_of_its_parts():
+    complete = [Graph(np.ones((n, n))) for n in (3, 4, 5)]
+    graphs = [*complete, Graph.from_edges(2, [])]
+    fresh = Graph.batch(graphs).graph.lambda_max()
+    assert fresh == pytest.approx(max(graph.lambda_max() for graph in graphs), abs=1e-12)
+    assert Graph.batch(graphs).graph.lambda_max() == max(graph.lambda_max() for graph in complete)
+    assert Graph.batch(graphs[3:]).graph.lambda_max() == 1.0
+
+
 def test_exact_spectrum_and_its_limit():
     graph = path(5)
     values, vectors = graph.spectrum()
