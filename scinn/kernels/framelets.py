@@ -195,7 +195,9 @@ def _analysis_rows(
                             out[band, i, column + j] = v0 * before[i, j] + v1 * now[i, j] + v2 * fresh[i - lo]
                     else:
                         for i in range(lo, hi):
-                            out[band, i, column + j] += v0 * before[i, j] + v1 * now[i, j] + v2 * fresh[i - lo]
+                            out[band, i, column + j] += (
+                                v0 * before[i, j] + v1 * now[i, j] + v2 * fresh[i - lo]
+                            )
             if keep:
                 for i in range(lo, hi):
                     after[i, j] = fresh[i - lo]
