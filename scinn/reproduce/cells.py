@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -91,7 +92,9 @@ def _run_cell_in_worker(position: int, module: str, text: tuple[str, str, int], 
     return _run_cell(position, module, Cell(text[0], json.loads(text[1]), text[2]), threads)
 
 
-def run_cells(cells: Sequence[tuple[str, Cell]], *, jobs: int = 1, threads: int = 1) -> Generator[CellOutcome, None, None]:
+def run_cells(
+    cells: Sequence[tuple[str, Cell]], *, jobs: int = 1, threads: int = 1
+) -> Generator[CellOutcome, None, None]:
     """Run cells and yield each as it ends, in any order.
 
     Parameters
@@ -126,8 +129,14 @@ def run_cells(cells: Sequence[tuple[str, Cell]], *, jobs: int = 1, threads: int 
             batch_size=1,
             pre_dispatch="2*n_jobs",
         )
+        outcomes = parallel(tasks)
         try:
-            yield from parallel(tasks)
+            for outcome in outcomes:
+                yield outcome
         except BaseException:
+            # Stopping half way is meant: joblib's warning about cancelled tasks would be noise.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                outcomes.close()
             get_reusable_executor().shutdown(wait=False, kill_workers=True)
             raise

@@ -39,7 +39,9 @@ def number_text(value: float | None, unit: str = "", spread: float | None = None
     """
     if value is None or not math.isfinite(value):
         return "–"
-    if unit == "%":
+    if value < 0:
+        return f"−{number_text(-value, unit, spread)}"
+    if unit in ("%", "points"):
         return f"{value:.2f}"
     if value == int(value) and abs(value) < 1e6:
         return str(int(value))

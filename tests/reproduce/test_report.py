@@ -60,7 +60,9 @@ def test_the_page_is_well_formed_and_needs_no_network(page):
     outside = [link for link in parsed.links if link.startswith("http")]
     assert outside == ["https://arxiv.org/abs/2102.06986"]
     for link in parsed.links:
-        if not link.startswith(("http", "data:")):
+        if link.startswith("#"):
+            assert link[1:] in parsed.ids
+        elif not link.startswith(("http", "data:")):
             assert (folder / link).is_file()
     assert "@import" not in text
     assert "url(" not in text
@@ -110,6 +112,7 @@ def test_figures_are_equal_byte_by_byte_and_carry_no_date(page, toy, tmp_path):
         (None, "%", None, "–"),
         (float("nan"), "", None, "–"),
         (83.456, "%", 0.5, "83.46"),
+        (-1.4567, "points", None, "−1.46"),
         (3.0, "", None, "3"),
         (0.123456, "", 0.01, "0.123"),
         (1.5e-13, "", 1e-14, "1.50e-13"),
