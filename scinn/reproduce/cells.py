@@ -131,7 +131,8 @@ def run_cells(
         )
         outcomes = parallel(tasks)
         try:
-            for outcome in outcomes:
+            # `yield from` would hand the end of this generator to joblib before the warning can be silenced.
+            for outcome in outcomes:  # noqa: UP028
                 yield outcome
         except BaseException:
             # Stopping half way is meant: joblib's warning about cancelled tasks would be noise.

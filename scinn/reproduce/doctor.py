@@ -65,7 +65,11 @@ def _numba_state() -> dict[str, Any]:
         layer: str = numba.threading_layer()
     except ValueError:
         layer = "not started"
-    return {"threads": n_threads, "threading_layer": layer, "jit_disabled": bool(getattr(numba.config, "DISABLE_JIT", False))}
+    return {
+        "threads": n_threads,
+        "threading_layer": layer,
+        "jit_disabled": bool(getattr(numba.config, "DISABLE_JIT", False)),
+    }
 
 
 def diagnose(*, test_seconds: float = 5.0) -> dict[str, Any]:
