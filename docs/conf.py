@@ -83,4 +83,16 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
 }
-html_sidebars = {"index": [], "install": [], "benchmarks": [], "references": []}
+_SINGLE = (
+    "index",
+    "install",
+    "papers/*",
+    "coming_from",
+    "verify",
+    "benchmarks",
+    "cli",
+    "architecture",
+    "add_a_paper",
+    "references",
+)
+html_sidebars = {page: [] for page in _SINGLE}

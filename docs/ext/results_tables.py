@@ -46,7 +46,7 @@ def make_table(
                 row += entry
             target += row
     group += [header, body]
-    table = nodes.table(classes=["table-wide", *classes])
+    table = nodes.table(classes=["colwidths-given", *classes])
     table += group
     return table
 
@@ -104,7 +104,7 @@ class Claims(ResultsDirective):
             ]
             rows.append([what, f"{reported} ({claim['source']})", measured(claim), verdict])
         head = ["Claim", "Paper says", "Measured here", "Verdict"]
-        return [make_table(head, rows, [40, 20, 20, 30], ["claims"]), self.measured_on(record)]
+        return [make_table(head, rows, [36, 17, 17, 30], ["claims"]), self.measured_on(record)]
 
     def measured_on(self, record: dict[str, Any]) -> nodes.Node:
         claims = record["claims"]
@@ -191,11 +191,14 @@ class Timings(ResultsDirective):
             out.append(nodes.paragraph(text=bench["about"]))
             rows = []
             for row in bench["rows"]:
-                peer = f"{row['peer']} {duration(row['peer_seconds'])}"
-                ratio = "–" if row["ratio"] is None else f"{row['ratio']:.2f} x"
-                rows.append([row["case"], duration(row["seconds"]), peer, ratio, row["note"]])
-            head = ["Case", "scinn", "peer", "peer / scinn", "note"]
-            out.append(make_table(head, rows, [25, 15, 25, 15, 30]))
+                ours, theirs = (
+                    duration(row[key]).replace(" ", "\N{NO-BREAK SPACE}")
+                    for key in ("seconds", "peer_seconds")
+                )
+                ratio = "–" if row["ratio"] is None else f"{row['ratio']:.1f}\N{NO-BREAK SPACE}x"
+                rows.append([row["case"], ours, f"{row['peer']}: {theirs}", ratio, row["note"]])
+            head = ["Case", "scinn", "peer", "ratio", "note"]
+            out.append(make_table(head, rows, [24, 11, 25, 10, 30], ["timings"]))
         environment = record.get("environment", {})
         words = [
             f"{key} {value}" for key, value in environment.items() if isinstance(value, str | int | float)

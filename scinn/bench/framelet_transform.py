@@ -30,7 +30,7 @@ class Case(NamedTuple):
 
 def _cases(quick: bool) -> list[Case]:
     geometric = datasets.random_geometric_graph(10_000 if quick else 100_000, mean_degree=20, rng=0).adjacency
-    name = f"geometric graph, {geometric.shape[0]:,} nodes".replace(",", " ")
+    name = f"geometric graph, {geometric.shape[0] // 1000} 000 nodes"
     cases = [Case(name, geometric, 16, 1e-6, 3)]
     if datasets.available("cora"):
         cora: Any = datasets.load("cora")
