@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         universal_threshold,
     )
     from scinn.graphs.tightness import TightnessReport
-    from scinn.graphs.training import random_split, train_graph_classifier, train_node_classifier
+    from scinn.graphs.training import train_graph_classifier, train_node_classifier
 
 _HOME = {
     "CompressResult": "denoising",
@@ -58,7 +58,6 @@ _HOME = {
     "hard_threshold": "shrinkage",
     "mlp_network": "models",
     "nonzero_share": "shrinkage",
-    "random_split": "training",
     "shrink_bands": "shrinkage",
     "soft_threshold": "shrinkage",
     "sure_threshold": "shrinkage",
@@ -92,7 +91,6 @@ __all__ = [
     "hard_threshold",
     "mlp_network",
     "nonzero_share",
-    "random_split",
     "shrink_bands",
     "soft_threshold",
     "sure_threshold",

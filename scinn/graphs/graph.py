@@ -265,8 +265,8 @@ class Graph:
         data = np.concatenate([graph.adjacency.data for graph in graphs])
         n = int(node_ptr[-1])
         joined = Graph._trusted(sparse.csr_array((data, indices, indptr), shape=(n, n)))
-        known = [graph._prepared.get("lambda_max") for graph in graphs if graph.n_edges]
-        if known and None not in known:
+        known = [g._prepared["lambda_max"] for g in graphs if g.n_edges and "lambda_max" in g._prepared]
+        if known and len(known) == sum(g.n_edges > 0 for g in graphs):
             # The spectrum of a union is the union of the spectra.
             joined._prepared["lambda_max"] = max(known)
         return GraphBatch(joined, node_ptr)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from scinn._input import check_positive_int
+from scinn.datasets.splits import random_split
 from scinn.graphs.framelets import FrameletTransform
 from scinn.graphs.graph import Graph
 from scinn.nn.history import History
@@ -32,7 +33,7 @@ from scinn.random import Key, RandomState, as_generator
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["NodeResult", "Split", "random_split", "train_graph_classifier", "train_node_classifier"]
+__all__ = ["NodeResult", "Split", "train_graph_classifier", "train_node_classifier"]
 
 Callback = Callable[[dict[str, Any]], "bool | None"]
 
@@ -240,36 +241,6 @@ class Split(NamedTuple):
     test: np.ndarray
 
 
-def random_split(n: int, *, fractions: tuple[float, float] = (0.8, 0.1), rng: RandomState = None) -> Split:
-    """Split ``n`` items at random.
-
-    Parameters
-    ----------
-    n : int
-        How many.
-    fractions : tuple of float, default (0.8, 0.1)
-        Shares for training and validation, rounded down; the rest is the test set.
-    rng : int, SeedSequence, Generator, Key or None
-        Source of the permutation.
-
-    Returns
-    -------
-    Split
-
-    Examples
-    --------
-    >>> [len(part) for part in random_split(25, rng=0)]
-    [20, 2, 3]
-    """
-    n = check_positive_int(n, "n")
-    if not (min(fractions) >= 0 and sum(fractions) <= 1):
-        raise ValueError(f"fractions must be >= 0 with a sum of at most 1, got {fractions}")
-    order = as_generator(rng).permutation(n)
-    first = int(n * fractions[0])
-    second = first + int(n * fractions[1])
-    return Split(order[:first], order[first:second], order[second:])
-
-
 def graph_batches(
     collection: Any,
     indices: np.ndarray,
@@ -376,7 +347,7 @@ def train_graph_classifier(
     """
     key = _as_key(rng)
     if split is None:
-        split = random_split(len(collection.labels), rng=key.child("split"))
+        split = Split(*random_split(len(collection.labels), (0.8, 0.1, 0.1), key.child("split")))
     for name, part in zip(Split._fields, split, strict=True):
         if len(part) == 0:
             raise ValueError(f"the split has no graph for {name}; give at least one")

@@ -10,14 +10,13 @@ Chebyshev form counts coefficients, so the degree is ``n - 1``.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from scinn import datasets
 from scinn.graphs import (
-    FilterBank,
     FrameletTransform,
     Graph,
     denoise,
@@ -95,7 +94,7 @@ def rewire_edges(adjacency: csr_array, share: float, rng: np.random.Generator) -
 
 @lru_cache(maxsize=4)
 def _node_data(name: str, noise: str, level: float, seed: int) -> tuple[Any, csr_array, csr_array]:
-    data = datasets.load(name)
+    data: Any = datasets.load(name)
     adjacency, features = data.adjacency, data.features
     rng = Key(seed).child("noise", noise).generator()
     if noise == "node":
@@ -161,7 +160,7 @@ def node_classification(params: dict[str, Any], seed: int) -> dict[str, Any]:
 
 def graph_classification(params: dict[str, Any], seed: int) -> dict[str, Any]:
     """Train one graph classifier on a random 80/10/10 split; the split depends on the seed alone."""
-    collection = datasets.load(params["dataset"])
+    collection: Any = datasets.load(params["dataset"])
     key = Key(seed).child("graph-classification")
     split = datasets.random_split(collection.n_graphs, (0.8, 0.1, 0.1), rng=key.child("split"))
     network = graph_classifier(
@@ -181,6 +180,7 @@ def graph_classification(params: dict[str, Any], seed: int) -> dict[str, Any]:
         transform_options={"levels": params["levels"], "n_coefficients": params["n_coefficients"]},
         n_epochs=params["n_epochs"],
         batch_size=params["batch_size"],
+        reshuffle=params["reshuffle"],
         learning_rate=params["learning_rate"],
         weight_decay=params["weight_decay"],
         rng=key.child("train"),
@@ -208,11 +208,10 @@ def exact_frame(params: dict[str, Any], seed: int) -> dict[str, Any]:
     edges = np.argwhere(np.triu(rng.random((n_nodes, n_nodes)) < params["density"], 1))
     graph = Graph.from_edges(n_nodes, edges, rng.random(len(edges)) + 0.1)
     x = rng.standard_normal((n_nodes, 3))
-    out = {}
-    for method, n in (("exact", 2), ("chebyshev", 2)):
-        transform = FrameletTransform(
-            graph, bank=FilterBank.haar(), levels=2, n_coefficients=n, method=method
-        )
+    out: dict[str, Any] = {}
+    methods: tuple[Literal["exact", "chebyshev"], ...] = ("exact", "chebyshev")
+    for method in methods:
+        transform = FrameletTransform(graph, bank="haar", levels=2, n_coefficients=2, method=method)
         c = transform.analyze(x)
         out[method] = {
             "energy_error": float(abs((c**2).sum() / (x**2).sum() - 1.0)),

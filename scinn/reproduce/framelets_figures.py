@@ -40,7 +40,7 @@ def _best_tests(results: Results, dataset: str, method: str) -> list[float]:
 
 
 def _accuracy(results: Results) -> FigureSpec | None:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for dataset in DATASETS:
         for method in METHODS:
             mean, sd, n = summarize(_best_tests(results, dataset, method))
@@ -88,7 +88,7 @@ def _accuracy(results: Results) -> FigureSpec | None:
     ax.grid(axis="x", visible=False)
     ax.set_ylabel("test accuracy (%)")
     ax.set_ylim(bottom=max(0.0, min(r["mean"] for r in rows) - 10.0), top=100.0)
-    ax.legend(ncols=5, loc="upper center", fontsize=8)
+    figure.legend(ncols=5, loc="outside upper center", fontsize=8)
     return FigureSpec(
         "accuracy",
         "Node classification",
@@ -105,7 +105,7 @@ def _defect(results: Results) -> FigureSpec | None:
         return None
     figure = new_figure()
     ax = figure.subplots()
-    rows = []
+    rows: list[dict[str, Any]] = []
     seen = set()
     for cell, result in found.items():
         bank = cell.params["bank"]
@@ -138,7 +138,7 @@ def _defect(results: Results) -> FigureSpec | None:
 
 
 def _tightness_accuracy(results: Results) -> FigureSpec | None:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for dataset in ("cora", EMBEDDED):
         for method in ("relu", "shrink"):
             for n_coefficients in (2, 8):
@@ -169,8 +169,7 @@ def _tightness_accuracy(results: Results) -> FigureSpec | None:
     ax.set_xticks(range(len(groups)), [f"{method}\n{dataset}" for dataset, method in groups])
     ax.grid(axis="x", visible=False)
     ax.set_ylabel("test accuracy (%)")
-    ax.set_ylim(0, 115)
-    ax.legend(ncols=2, loc="upper center", fontsize=8)
+    figure.legend(ncols=2, loc="outside upper center", fontsize=8)
     return FigureSpec(
         "tightness-and-accuracy",
         "Does tightness matter for accuracy?",
@@ -182,7 +181,7 @@ def _tightness_accuracy(results: Results) -> FigureSpec | None:
 
 
 def _compression(results: Results) -> FigureSpec | None:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for dataset in DATASETS:
         for sigma in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0):
             found = results.select(NODE, **node_params(dataset, "shrink", sigma=sigma))
@@ -199,10 +198,10 @@ def _compression(results: Results) -> FigureSpec | None:
     left, right = figure.subplots(1, 2)
     for name in dict.fromkeys(r["dataset"] for r in rows):
         own = [r for r in rows if r["dataset"] == name]
-        sigma = [r["sigma"] for r in own]
+        sigmas = [r["sigma"] for r in own]
         for ax, value in ((left, "kept_percent"), (right, "accuracy")):
             spread = [r["kept_sd" if value == "kept_percent" else "accuracy_sd"] or 0.0 for r in own]
-            ax.errorbar(sigma, [r[value] for r in own], spread, marker="o", capsize=2, label=name)
+            ax.errorbar(sigmas, [r[value] for r in own], spread, marker="o", capsize=2, label=name)
     left.axhline(50, color="black", linewidth=0.8, linestyle=":")
     left.set_ylabel("non-zero coefficients (%)")
     right.set_ylabel("test accuracy (%)")
@@ -220,7 +219,7 @@ def _compression(results: Results) -> FigureSpec | None:
 
 
 def _robustness(results: Results, budget: str) -> FigureSpec | None:
-    rows = []
+    rows: list[dict[str, Any]] = []
     epochs = {"smoke": 50, "quick": 100, "full": 200}
     for dataset in ("cora", EMBEDDED):
         for kind in ("node", "edge"):
@@ -289,8 +288,10 @@ def _denoising(results: Results) -> FigureSpec | None:
     for m, (name, label) in enumerate(methods.items()):
         ratios = [[r[name] / r["noisy"] for r in rows if r["noise_sd"] == level] for level in levels]
         at = np.arange(len(levels)) + (m - 1) * 0.25
-        spread = [np.std(r, ddof=1) if len(r) > 1 else 0.0 for r in ratios]
-        ax.bar(at, [np.mean(r) for r in ratios], 0.22, yerr=spread, capsize=2, color=COLOURS[m], label=label)
+        deviation = [np.std(r, ddof=1) if len(r) > 1 else 0.0 for r in ratios]
+        ax.bar(
+            at, [np.mean(r) for r in ratios], 0.22, yerr=deviation, capsize=2, color=COLOURS[m], label=label
+        )
     ax.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
     ax.grid(axis="x", visible=False)
     ax.set_xticks(range(len(levels)), [f"noise sd {level}" for level in levels])

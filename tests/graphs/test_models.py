@@ -17,7 +17,6 @@ from scinn.graphs import (
     gcn_network,
     graph_classifier,
     mlp_network,
-    random_split,
     train_graph_classifier,
     train_node_classifier,
     ufg_network,
@@ -263,15 +262,6 @@ def test_empty_part_of_a_split():
     split = Split(np.arange(8), np.arange(0), np.arange(8, 10))
     with pytest.raises(ValueError, match="val"):
         train_graph_classifier(graph_classifier(4, 4, 2, rng=0), _collection(10), split=split)
-
-
-def test_random_split():
-    split = random_split(1113, rng=0)
-    assert [len(part) for part in split] == [890, 111, 112]
-    np.testing.assert_array_equal(np.sort(np.concatenate(split)), np.arange(1113))
-    np.testing.assert_array_equal(random_split(1113, rng=0).test, split.test)
-    with pytest.raises(ValueError, match="fractions"):
-        random_split(10, fractions=(0.8, 0.4))
 
 
 @pytest.mark.parametrize("variant", ["relu", "shrink", "gcn", "mlp"])
