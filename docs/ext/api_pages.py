@@ -34,26 +34,29 @@ def _first_sentence(module: object) -> str:
     return text.split("\n\n")[0]
 
 
+def _summary(heading: str, names: list[str], about: str = "") -> list[str]:
+    lines = [heading, "-" * len(heading), "", *([about, ""] if about else [])]
+    lines += [".. autosummary::", "   :toctree: objects", "   :nosignatures:", ""]
+    return [*lines, *(f"   {name}" for name in sorted(names)), ""]
+
+
 def _page(name: str, title: str) -> str:
     module = importlib.import_module(name)
     lines = [name, "=" * len(name), "", f"*{title}.*", "", _first_sentence(module), ""]
     lines += [f".. currentmodule:: {name}", ""]
     groups: dict[str, list[str]] = {}
-    for public in getattr(module, "__all__", []):
+    for public in module.__all__:
         groups.setdefault(_kind(getattr(module, public)), []).append(public)
     for group in ("Classes", "Functions"):
         if group in groups:
-            lines += [group, "-" * len(group), "", ".. autosummary::", "   :toctree: objects", ""]
-            lines += [f"   {public}" for public in sorted(groups[group])] + [""]
-    if "Modules" in groups:
-        lines += ["Modules", "-------", ""]
-        for public in sorted(groups["Modules"]):
-            lines += [f"``{name}.{public}``", f"    {_first_sentence(getattr(module, public))}", ""]
+            lines += _summary(group, groups[group])
+    for public in groups.get("Modules", []):
+        inner = getattr(module, public)
+        lines += _summary(public, [f"{public}.{each}" for each in inner.__all__], _first_sentence(inner))
     if "Data" in groups:
         lines += ["Data", "----", ""]
-        lines += [
-            f"* ``{public}`` : {type(getattr(module, public)).__name__}" for public in groups["Data"]
-        ] + [""]
+        kinds = {public: type(getattr(module, public)).__name__ for public in groups["Data"]}
+        lines += [f"* ``{public}`` : {kind}" for public, kind in kinds.items()] + [""]
     return "\n".join(lines) + "\n"
 
 
