@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import platform
@@ -10,7 +11,7 @@ import pytest
 
 from scinn.exceptions import OutputLockedError
 from scinn.reproduce.claims import Cell
-from scinn.reproduce.journal import Journal, OutputLock, cell_key, read_records
+from scinn.reproduce.journal import Journal, OutputLock, _alive, cell_key, read_records
 
 IDENTITY = {"data": {"cora": "ab"}, "version": "1", "code": "cd", "libraries": {"numpy": "2"}}
 
@@ -103,3 +104,32 @@ def test_a_lock_of_another_machine_is_respected(tmp_path):
     (tmp_path / "lock").write_text(json.dumps({"pid": 1, "host": "elsewhere", "started": None}))
     with pytest.raises(OutputLockedError, match="process 1 on elsewhere"), OutputLock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize(
+    ("handle", "exit_code", "last_error", "alive"),
+    [(7, 259, 0, True), (7, 0, 0, False), (0, 0, 87, False), (0, 0, 5, True)],
+)
+def test_windows_is_asked_without_a_signal(monkeypatch, handle, exit_code, last_error, alive):
+    class Kernel:
+        closed = False
+
+        def OpenProcess(access, inherit, pid):
+            return handle
+
+        def GetExitCodeProcess(process, code):
+            code._obj.value = exit_code
+
+        def CloseHandle(process):
+            Kernel.closed = True
+
+    def forbidden(*arguments):
+        raise AssertionError("os.kill(pid, 0) sends Ctrl-C on Windows")
+
+    monkeypatch.setattr(ctypes, "WinDLL", lambda name, use_last_error: Kernel, raising=False)
+    monkeypatch.setattr(ctypes, "get_last_error", lambda: last_error, raising=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "platform", "win32")
+        patched.setattr(os, "kill", forbidden)
+        assert _alive(1234) is alive
+    assert Kernel.closed is bool(handle)
