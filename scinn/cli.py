@@ -183,6 +183,8 @@ def reproduce(
             err=True,
         )
         ctx.exit(130)
+    except ValueError as error:
+        raise _Failure(str(error)) from error
     _show_run(result, settings, quiet=quiet, as_json=as_json)
     if result.errors:
         ctx.exit(1)
@@ -524,7 +526,7 @@ def _run(arguments: Sequence[str] | None = None) -> int:
     except MissingExtraError as error:
         click.echo(f"Error: {error}", err=True)
         return 2
-    except OutputLockedError as error:
+    except (OutputLockedError, OSError) as error:
         click.echo(f"Error: {error}", err=True)
         return 1
     except (click.Abort, KeyboardInterrupt):

@@ -160,6 +160,27 @@ def test_an_error_in_an_experiment_exits_with_1(scinn, toy, monkeypatch, tmp_pat
     assert "this experiment always fails" in err
 
 
+def test_a_folder_that_cannot_be_used_is_one_line(scinn, toy, tmp_path):
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    (newer / "journal.jsonl").write_text('{"format":99,"key":"x"}\n')
+    code, _, err = scinn("reproduce", "--budget", "smoke", "--out", newer, "--quiet")
+    assert code == 1
+    assert "journal format 99" in err
+    (tmp_path / "file").write_text("")
+    code, _, err = scinn("reproduce", "--budget", "smoke", "--out", tmp_path / "file" / "out", "--quiet")
+    assert code == 1
+    assert err.startswith("Error: ")
+    assert err.count("\n") == 1
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for text in ('claims = ["framelets"]', "claims = ["):
+        (damaged / "run.toml").write_text(text)
+        code, _, err = scinn("report", damaged, "--out", tmp_path / "joined")
+        assert code == 2
+        assert "run.toml is damaged" in err
+
+
 def test_report_joins_shards(scinn, toy, tmp_path):
     for i in (1, 2):
         folder = tmp_path / f"s{i}"

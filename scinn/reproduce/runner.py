@@ -465,8 +465,13 @@ def _merged_settings(folders: Sequence[Path]) -> tuple[tuple[str, ...], str, int
         path = folder / "run.toml"
         if not path.exists():
             raise ValueError(f"{folder} is no output folder of scinn reproduce: it has no run.toml")
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        settings.append((tuple(table["claims"]), table["budget"], table["seed"], table["threads"]))
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+            settings.append((tuple(table["claims"]), table["budget"], table["seed"], table["threads"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is damaged ({type(error).__name__}: {error}): run the same command again, which writes it anew"
+            ) from error
     for folder, other in zip(folders[1:], settings[1:]):
         if other[1:3] != settings[0][1:3]:
             raise ValueError(
