@@ -100,7 +100,7 @@ def pygsp_framelets(arrays: dict[str, Any], options: dict[str, Any]) -> tuple[di
         return bank.filter(x, method="chebyshev", order=order)
 
     coefficients = analyze()
-    if coefficients.ndim == 2 and x.ndim == 2:
+    if coefficients.ndim == 2:
         # PyGSP drops the axis of a single signal, and needs it back for synthesis.
         coefficients = coefficients[:, None, :]
 

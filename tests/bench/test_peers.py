@@ -93,9 +93,10 @@ def test_sparse_matrices_survive_the_crossing():
     np.testing.assert_array_equal(back.toarray(), matrix.toarray())
 
 
-def test_pygsp_gives_the_same_coefficients_where_it_is_installed():
+@pytest.mark.parametrize("n_signals", [1, 3])
+def test_pygsp_gives_the_same_coefficients_where_it_is_installed(n_signals):
     graph, transform = path_transform("auto")
-    x = np.random.default_rng(0).standard_normal((9, 3))
+    x = np.random.default_rng(0).standard_normal((9, n_signals))
     options = {
         "lambda_max": transform.lambda_max,
         "levels": 2,
