@@ -13,8 +13,10 @@ from scinn.reproduce import claims
 
 FOLDER = Path(__file__).parent
 
+# A shell starts background jobs with SIGINT ignored, and they hand that down: the tests may be such a job.
 LAUNCHER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {folder!r})
 from scinn.reproduce import claims
 claims.MODULES["framelets"] = "toy_paper"
