@@ -1,6 +1,6 @@
 """Directives that fill pages from data: papers, claims, figures, properties and timings.
 
-The numbers of a page are never typed: ``docs/results/<paper>/claims.json`` and ``docs/results/bench.json`` are what
+The numbers of a page are never typed: ``docs/results/<paper>/claims.json`` and ``docs/results/bench/bench.json`` are what
 ``scinn reproduce`` and ``scinn bench`` wrote, and the theorem table is read from :mod:`scinn.verify`.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from scinn.bench.rows import duration
 from scinn.reproduce.report import measured_text, number_text
@@ -140,6 +140,24 @@ class Figures(ResultsDirective):
         return out
 
 
+class Measured(SphinxRole):
+    """``{measured}`CLAIM``` writes what a claim measured; ``{measured}`CLAIM|name``` one of its further numbers."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        claim, _, extra = self.text.partition("|")
+        folder = Path(self.env.srcdir) / "results" / claim.partition(":")[0]
+        paths = {name: folder / f"{name}.json" for name in ("claims", "details")}
+        for path in paths.values():
+            self.env.note_dependency(str(path))
+        if not all(path.is_file() for path in paths.values()):
+            return [nodes.Text("(not measured yet)")], []
+        files = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items()}
+        (record,) = [record for record in files["claims"]["claims"] if record["claim"] == claim]
+        if extra:
+            return [nodes.Text(number_text(files["details"]["details"][claim][extra], record["unit"]))], []
+        return [nodes.Text(with_unit(measured_text(record), record["unit"]))], []
+
+
 class Properties(ResultsDirective):
     """``{theorem-table} framelets``: theorem, the executable property, the test that runs it."""
 
@@ -210,6 +228,7 @@ class Timings(ResultsDirective):
 def setup(app):
     app.add_directive("claims-table", Claims)
     app.add_directive("claims-figures", Figures)
+    app.add_role("measured", Measured())
     app.add_directive("theorem-table", Properties)
     app.add_directive("papers-table", Papers)
     app.add_directive("timings-table", Timings)

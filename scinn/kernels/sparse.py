@@ -22,9 +22,19 @@ def _csr_matmat(data, indices, indptr, x, out):
 
     Rows of ``x`` are taken four at a time, so that ``out`` is read and written once for four stored entries; the
     one to three entries that remain come first and write instead of adding, which saves clearing ``out``.
-    Blocks of columns were measured and lose: the hardware likes long rows.
+    Blocks of columns were measured and lose: the hardware likes long rows. For one or two columns there are no long
+    rows, and a plain sum for each column wins.
     """
     n_columns = _U(x.shape[1])
+    if n_columns <= _2:
+        for row in prange(indptr.shape[0] - 1):
+            i = _U(row)
+            for j in range(n_columns):
+                total = out.dtype.type(0)
+                for p in range(_U(indptr[i]), _U(indptr[i + _1])):
+                    total += data[p] * x[_U(indices[p]), j]
+                out[i, j] = total
+        return
     for row in prange(indptr.shape[0] - 1):
         i = _U(row)
         p = _U(indptr[i])
