@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 import scinn
 from scinn.papers import PAPERS
+from scinn.reproduce.report import measured_text
+from scinn.verify import framelets as properties
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -59,3 +63,38 @@ def test_every_built_paper_has_its_page(key):
     page = (ROOT / "docs" / "papers" / f"{key}.md").read_text(encoding="utf-8")
     for directive in ("theorem-table", "claims-table", "claims-figures"):
         assert f"```{{{directive}}} {key}\n" in page
+
+
+def test_numbers_of_the_readme_are_the_recorded_ones():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    results = ROOT / "docs" / "results"
+    claims = json.loads((results / "framelets" / "claims.json").read_text(encoding="utf-8"))["claims"]
+    measured = {c["claim"]: measured_text(c) for c in claims}
+    for variant, title in (("relu", "R"), ("shrink", "S")):
+        assert (
+            f"UFGConv-{title} {measured[f'framelets:accuracy[dataset=cora,variant={variant}]']} %" in readme
+        )
+    verdicts = Counter(c["verdict"] for c in claims)
+    words = (
+        f"{verdicts['reproduced']} of {len(claims)} reproduced, {verdicts['direction holds']} in direction"
+    )
+    assert words in readme
+    assert f"[{len(properties.PROPERTIES)}, and their tests]" in readme
+    benchmarks = json.loads((results / "bench" / "bench.json").read_text(encoding="utf-8"))["benchmarks"]
+    rows = [row for bench in benchmarks for row in bench["rows"]]
+    for case, peer in (
+        ("Cora, 16 signals, defect <= 1e-06", "PyGSP"),
+        ("one epoch on Cora", "released code"),
+    ):
+        (row,) = [row for row in rows if row["case"] == case and row["peer"].startswith(peer)]
+        assert f"{row['ratio']:.1f} x {peer}" in readme
+
+
+def test_links_of_the_readme_lead_somewhere():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?://)(.*?)\)", readme):
+        path, _, anchor = target.partition("#")
+        assert (ROOT / path).exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert anchor in {re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}, target

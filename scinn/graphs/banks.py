@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from scinn._input import check_choice, check_in_range, check_positive_int
+from scinn._plot import axes_or_new
 from scinn.graphs.chebyshev import coefficients_by_quadrature, coefficients_of_exponentials
 
 __all__ = ["BANKS", "FilterBank"]
@@ -354,10 +355,7 @@ class FilterBank:
         -------
         matplotlib.axes.Axes
         """
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(layout="constrained").subplots()
+        ax = axes_or_new(ax)
         x = np.linspace(0.0, np.pi, 401)
         for number, values in enumerate(self.evaluate(x)):
             ax.plot(x, values, label="low-pass" if number == 0 else f"high-pass {number}")

@@ -21,14 +21,14 @@ from scipy import sparse
 from scinn._input import check_choice, check_positive_int
 from scinn.graphs.shrinkage import universal_threshold
 from scinn.kernels.graph_layers import (
-    csr_transpose_matmat,
     scale_shrink,
     scale_shrink_backward,
     shrink_threshold_gradient,
 )
 from scinn.kernels.sparse import csr_matmat
 from scinn.nn.initializers import initialize
-from scinn.nn.layer import Layer, check_dtype, check_input, is_sparse, register_layer
+from scinn.nn.layer import Layer, check_dtype, check_input, register_layer
+from scinn.nn.projection import project, project_backward
 from scinn.nn.sums import column_sums
 from scinn.random import Key, RandomState, as_generator
 
@@ -47,24 +47,6 @@ def _pad_columns(x: np.ndarray) -> np.ndarray:
     padded = np.zeros((x.shape[0], x.shape[1] + missing), dtype=x.dtype)
     padded[:, : x.shape[1]] = x
     return padded
-
-
-def _project(x: Any, weight: np.ndarray) -> np.ndarray:
-    """Return x @ weight for a dense or CSR x."""
-    if not is_sparse(x):
-        return x @ weight
-    out = np.empty((x.shape[0], weight.shape[1]), dtype=weight.dtype)
-    csr_matmat(x.data, x.indices, x.indptr, weight, out)
-    return out
-
-
-def _project_backward(x: Any, weight: np.ndarray, dz: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
-    """Return the gradients of x @ weight by x (None for a CSR x) and by weight."""
-    if not is_sparse(x):
-        return dz @ weight.T, x.T @ dz
-    dweight = np.empty(weight.shape, dtype=weight.dtype)
-    csr_transpose_matmat(x.data, x.indices, x.indptr, dz, dweight)
-    return None, dweight
 
 
 class UFGConvSaved(NamedTuple):
@@ -224,7 +206,7 @@ class UFGConv(Layer):
         """
         check_input(x, self, n_features=self.n_in, min_ndim=2, sparse=True)
         self._check_transform(x, transform)
-        coefficients = transform.analyze(_project(x, _pad_columns(self.params["weight"])))
+        coefficients = transform.analyze(project(x, _pad_columns(self.params["weight"])))
         operand = self._pre_shrink(coefficients)
         thresholds, energies = self._thresholds(operand)
         shrunk = np.empty_like(operand)
@@ -266,7 +248,7 @@ class UFGConv(Layer):
         if self.pre_threshold is not None:
             dcoefficients *= np.abs(saved.coefficients) > self.pre_threshold
         dz = np.ascontiguousarray(saved.transform.synthesize(dcoefficients)[:, : self.n_out])
-        dx, dweight = _project_backward(saved.x, weight, dz)
+        dx, dweight = project_backward(saved.x, weight, dz)
         grads = {"weight": dweight, "filter": dtheta}
         if self.bias:
             grads["bias"] = column_sums(dy).astype(weight.dtype)
@@ -479,7 +461,7 @@ class GCNConv(Layer):
         check_input(x, self, n_features=self.n_in, min_ndim=2, sparse=True)
         if x.shape[0] != graph.n_nodes:
             raise ValueError(f"x has {x.shape[0]} rows, the graph {graph.n_nodes} nodes")
-        y = _propagate(graph, _project(x, self.params["weight"]))
+        y = _propagate(graph, project(x, self.params["weight"]))
         if self.bias:
             y += self.params["bias"]
         return y, GCNConvSaved(x, graph)
@@ -502,7 +484,7 @@ class GCNConv(Layer):
         """
         weight = self.params["weight"]
         dz = _propagate(saved.graph, np.ascontiguousarray(dy))
-        dx, dweight = _project_backward(saved.x, weight, dz)
+        dx, dweight = project_backward(saved.x, weight, dz)
         grads = {"weight": dweight}
         if self.bias:
             grads["bias"] = column_sums(dy).astype(weight.dtype)

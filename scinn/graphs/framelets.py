@@ -29,6 +29,7 @@ from typing import Any, Literal
 import numpy as np
 
 from scinn._input import as_float_array, as_index_array, check_choice, check_in_range, check_positive_int
+from scinn._plot import axes_or_new
 from scinn.exceptions import ConvergenceWarning
 from scinn.graphs.banks import FilterBank
 from scinn.graphs.chebyshev import evaluate_series, framelet_responses, level_scales, tightness_by_length
@@ -581,10 +582,7 @@ class FrameletTransform:
         -------
         matplotlib.axes.Axes
         """
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(layout="constrained").subplots()
+        ax = axes_or_new(ax)
         eigenvalues = np.linspace(0.0, self.lambda_max, 401)
         responses = self.evaluate(eigenvalues)
         for (r, level), values in zip(self.bands, responses):

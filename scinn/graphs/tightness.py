@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scinn._plot import axes_or_new
 from scinn.graphs.banks import FilterBank
 from scinn.graphs.chebyshev import tightness_by_length
 
@@ -161,10 +162,7 @@ class TightnessReport:
         -------
         matplotlib.axes.Axes
         """
-        if ax is None:
-            from matplotlib.figure import Figure
-
-            ax = Figure(layout="constrained").subplots()
+        ax = axes_or_new(ax)
         numbers = np.arange(1, len(self.defects) + 1)
         ax.semilogy(numbers, np.maximum(self.defects, 1e-17), ".-")
         if self.n_coefficients is not None:

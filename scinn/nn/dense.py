@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scinn.nn.initializers import initialize
-from scinn.nn.layer import Layer, check_dtype, check_input, is_sparse, register_layer
+from scinn.nn.layer import Layer, check_dtype, check_input, register_layer
+from scinn.nn.projection import project, project_backward
 from scinn.nn.sums import column_sums
 from scinn.random import Key, RandomState, as_generator
 
@@ -95,7 +96,7 @@ class Dense(Layer):
         saved : DenseSaved
         """
         check_input(x, self, n_features=self.n_in, min_ndim=2, sparse=True)
-        y = _sparse_product(x, self.params["weight"]) if is_sparse(x) else x @ self.params["weight"]
+        y = project(x, self.params["weight"])
         if self.bias:
             y += self.params["bias"]
         return y, DenseSaved(x)
@@ -116,13 +117,8 @@ class Dense(Layer):
         grads : dict
             ``"weight"`` and, with a bias, ``"bias"``.
         """
-        x, weight = saved.x, self.params["weight"]
-        dx: np.ndarray | None
-        if is_sparse(x):
-            dx, dweight = None, np.ascontiguousarray(x.T @ dy)
-        else:
-            dx = dy @ weight.T
-            dweight = x.reshape(-1, self.n_in).T @ dy.reshape(-1, self.n_out)
+        weight = self.params["weight"]
+        dx, dweight = project_backward(saved.x, weight, dy)
         grads = {"weight": dweight}
         if self.bias:
             grads["bias"] = column_sums(dy).astype(weight.dtype)
@@ -137,11 +133,3 @@ class Dense(Layer):
             "init": self.init,
             "dtype": str(self.params["weight"].dtype),
         }
-
-
-def _sparse_product(x: Any, weight: np.ndarray) -> np.ndarray:
-    from scinn.kernels.sparse import csr_matmat
-
-    out = np.empty((x.shape[0], weight.shape[1]), dtype=weight.dtype)
-    csr_matmat(x.data, x.indices, x.indptr, np.ascontiguousarray(weight), out)
-    return out
