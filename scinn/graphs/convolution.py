@@ -27,7 +27,7 @@ from scinn.kernels.graph_layers import (
 )
 from scinn.kernels.sparse import csr_matmat
 from scinn.nn.initializers import initialize
-from scinn.nn.layer import Layer, check_dtype, check_input, register_layer
+from scinn.nn.layer import Layer, check_dtype, check_input, check_output_gradient, register_layer
 from scinn.nn.projection import project, project_backward
 from scinn.nn.sums import column_sums
 from scinn.random import Key, RandomState, as_generator
@@ -237,6 +237,7 @@ class UFGConv(Layer):
             ``"weight"``, ``"filter"`` and, with a bias, ``"bias"``.
         """
         weight, theta = self.params["weight"], self.params["filter"]
+        check_output_gradient(dy, self, (saved.x.shape[0], self.n_out), weight.dtype)
         if saved.y is not None:
             dy = dy * (saved.y > 0)
         dshrunk = saved.transform.analyze(_pad_columns(dy))
@@ -459,6 +460,10 @@ class GCNConv(Layer):
         saved : GCNConvSaved
         """
         check_input(x, self, n_features=self.n_in, min_ndim=2, sparse=True)
+        if not hasattr(graph, "n_nodes"):
+            raise TypeError(
+                f"graph must be a Graph, got {type(graph).__name__}; make one: Graph.from_scipy(graph)"
+            )
         if x.shape[0] != graph.n_nodes:
             raise ValueError(f"x has {x.shape[0]} rows, the graph {graph.n_nodes} nodes")
         y = _propagate(graph, project(x, self.params["weight"]))
@@ -483,6 +488,7 @@ class GCNConv(Layer):
         grads : dict
         """
         weight = self.params["weight"]
+        check_output_gradient(dy, self, (saved.x.shape[0], self.n_out), weight.dtype)
         dz = _propagate(saved.graph, np.ascontiguousarray(dy))
         dx, dweight = project_backward(saved.x, weight, dz)
         grads = {"weight": dweight}

@@ -218,9 +218,10 @@ def denoise(
         Noise level. Default: estimated from the finest band; for "paper" and "energy", where it is a hyper-parameter, 1.
     bank, levels, dilation, n_coefficients
         Of the :class:`FrameletTransform` that is made. The default "auto" takes as many Chebyshev coefficients as a tight
-        frame needs: the 2 of the paper's networks rebuild smooth signals 1.57 times too large.
+        frame needs: the 2 of the paper's networks rebuild smooth signals 1.57 times too large. Isolated nodes get
+        frequency 0 (``isolated="zero"``), so that they stay as they are.
     transform : FrameletTransform, optional
-        A transform of ``graph`` to use instead.
+        A transform of ``graph`` to use instead; the four arguments above then do nothing.
 
     Returns
     -------
@@ -250,9 +251,11 @@ def denoise(
     True
     """
     transform = _transform(graph, transform, bank, levels, dilation, n_coefficients)
-    noisy = _signal(signal, transform)
+    noisy = _signal(signal, transform).copy()  # the result keeps it
     if isinstance(threshold, str):
         check_choice(threshold, "threshold", _RULES)
+    if sigma is not None:
+        sigma = check_in_range(sigma, "sigma", 0.0)
     columns = noisy.reshape(len(noisy), -1)
     coefficients = transform.analyze(columns)
     thresholds, level = _thresholds(transform, coefficients, threshold, sigma)
@@ -292,8 +295,8 @@ def compress(
     signal : array_like, shape (n_nodes,) or (n_nodes, n_features)
         The signal.
     share : float, default 0.1
-        Share of all coefficients to keep, in [0, 1]. The transform is redundant: ``1 / n_bands`` are as many numbers as
-        the signal has.
+        Share of all coefficients to keep, in [0, 1]; among equal magnitudes the first ones stay. The transform is
+        redundant: ``1 / n_bands`` are as many numbers as the signal has.
     bank, levels, dilation, n_coefficients, transform
         As for :func:`denoise`.
 
@@ -315,12 +318,12 @@ def compress(
     original = _signal(signal, transform)
     coefficients = transform.analyze(original.reshape(len(original), -1))
     magnitudes = np.abs(coefficients).ravel()
-    n_dropped = coefficients.size - round(share * coefficients.size)
-    threshold = 0.0
-    kept = coefficients
-    if n_dropped:
-        threshold = float(np.partition(magnitudes, n_dropped - 1)[n_dropped - 1])
-        kept = np.where(np.abs(coefficients) > threshold, coefficients, coefficients.dtype.type(0))
+    n_kept = round(share * coefficients.size)
+    # Equal magnitudes are common (a constant signal has few distinct ones): the first of them are kept.
+    order = np.argsort(-magnitudes, kind="stable")
+    threshold = float(magnitudes[order[n_kept]]) if n_kept < len(order) else 0.0
+    kept = coefficients.copy()
+    kept.reshape(-1)[order[n_kept:]] = 0
     rebuilt = transform.inverse(kept).reshape(original.shape)
     norm = float(np.linalg.norm(original))
     return CompressResult(
@@ -340,12 +343,16 @@ def _transform(
         graph = Graph(graph)
     if transform is None:
         return FrameletTransform(
-            graph, bank=bank, levels=levels, dilation=dilation, n_coefficients=n_coefficients
+            graph, bank=bank, levels=levels, dilation=dilation, n_coefficients=n_coefficients, isolated="zero"
         )
+    if not isinstance(transform, FrameletTransform):
+        raise TypeError(f"transform must be a FrameletTransform, got {type(transform).__name__}")
     if transform.graph.n_nodes != graph.n_nodes:
         raise ValueError(
             f"transform is for {transform.graph.n_nodes} nodes, the graph has {graph.n_nodes}; make it from this graph"
         )
+    if transform.graph is not graph and (transform.graph.adjacency != graph.adjacency).nnz:
+        raise ValueError("transform is of a graph with other edges or weights; make it from this graph")
     return transform
 
 
@@ -356,6 +363,8 @@ def _signal(signal: Any, transform: Any) -> np.ndarray:
         raise ValueError(
             f"signal must have shape ({n_nodes},) or ({n_nodes}, n_features), one row per node; got {array.shape}"
         )
+    if array.ndim == 2 and array.shape[1] == 0:
+        raise ValueError(f"signal has no columns, its shape is {array.shape}; there is nothing to work on")
     return array
 
 
@@ -364,10 +373,13 @@ def _thresholds(
 ) -> tuple[np.ndarray, float]:
     """Return thresholds that broadcast against the detail bands, and the noise level (mean over features)."""
     if not isinstance(rule, str):
-        return np.asarray(rule, dtype=np.float64), 0.0 if sigma is None else float(sigma)
+        given = np.asarray(rule)
+        if given.dtype.kind not in "iuf":
+            raise TypeError(f"threshold must be one of {_RULES} or numbers, got {rule!r}")
+        return given.astype(np.float64), 0.0 if sigma is None else sigma
     n_nodes, n_features = coefficients.shape[1:]
     if rule in ("paper", "energy"):
-        level = 1.0 if sigma is None else float(sigma)
+        level = 1.0 if sigma is None else sigma
         base = universal_threshold(max(n_nodes, 1), level)
         scales = np.stack([energy_scales(coefficients[:, :, f]) for f in range(n_features)], axis=1)
         if rule == "paper":
@@ -376,9 +388,15 @@ def _thresholds(
     gains = noise_gains(transform)[:, :, None]
     # A coefficient that no noise reaches is exact; dividing by 1 leaves its zero alone.
     units = coefficients / np.where(gains > 0, gains, 1.0)
+    # Squares must neither overflow nor vanish; a power of two changes no digit.
+    exponent = int(np.frexp(np.max(np.abs(units), initial=0.0))[1])
+    units = np.ldexp(units, -exponent)
     finest = max((r, k) for k, (r, level) in enumerate(transform.bands) if r > 0 and level == 1)[1]
     levels = np.array(
-        [estimate_noise(units[finest, :, f]) if sigma is None else sigma for f in range(n_features)]
+        [
+            estimate_noise(units[finest, :, f]) if sigma is None else np.ldexp(sigma, -exponent)
+            for f in range(n_features)
+        ]
     )
     thresholds = np.empty((len(coefficients) - 1, n_features))
     for k, f in np.ndindex(*thresholds.shape):
@@ -386,4 +404,4 @@ def _thresholds(
             thresholds[k, f] = sure_threshold(units[k + 1, :, f], float(levels[f]))
         else:
             thresholds[k, f] = universal_threshold(n_nodes, float(levels[f]), normalized=False)
-    return thresholds[:, None, :] * gains[1:], float(levels.mean()) if n_features else 0.0
+    return np.ldexp(thresholds, exponent)[:, None, :] * gains[1:], float(np.ldexp(levels.mean(), exponent))

@@ -382,8 +382,12 @@ class FrameletTransform:
         flat = coefficients.ndim == 2
         # In float64 throughout, so that the float32 answer is the rounded true one.
         stacked = coefficients[:, :, None] if flat else coefficients
-        right = self._synthesize(np.ascontiguousarray(stacked, dtype=np.float64))
-        x = self._conjugate_gradients(right, tol, max_iter).astype(coefficients.dtype, copy=False)
+        stacked = np.ascontiguousarray(stacked, dtype=np.float64)
+        # Squared norms must neither overflow nor vanish; a power of two changes no digit.
+        exponents = np.frexp(np.max(np.abs(stacked), axis=(0, 1), initial=0.0))[1]
+        right = self._synthesize(np.ldexp(stacked, -exponents))
+        x = np.ldexp(self._conjugate_gradients(right, tol, max_iter), exponents)
+        x = x.astype(coefficients.dtype, copy=False)
         return x[:, 0] if flat else x
 
     def _conjugate_gradients(self, right: np.ndarray, tol: float, max_iter: int) -> np.ndarray:
@@ -556,10 +560,14 @@ class FrameletTransform:
         n, bands = self.n_nodes, self.n_bands
 
         def forward(x: np.ndarray) -> np.ndarray:
-            return self.analyze(np.asarray(x, dtype=np.float64).reshape(n, -1)).reshape(bands * n, -1)
+            return self.analyze(as_float_array(x, "x").astype(np.float64, copy=False).reshape(n, -1)).reshape(
+                bands * n, -1
+            )
 
         def back(c: np.ndarray) -> np.ndarray:
-            return self.synthesize(np.asarray(c, dtype=np.float64).reshape(bands, n, -1))
+            return self.synthesize(
+                as_float_array(c, "c").astype(np.float64, copy=False).reshape(bands, n, -1)
+            )
 
         return LinearOperator(
             shape=(bands * n, n),
@@ -618,7 +626,7 @@ def _resolve_lambda_max(graph: Graph, lambda_max: Any, isolated: Literal["one", 
     truth = graph.lambda_max("exact", isolated)
     if value < truth * (1 - _SLACK):
         raise ValueError(
-            f"lambda_max is {value:g}, below the largest eigenvalue {truth:.10g} of the Laplacian: filters would be used "
+            f"lambda_max is {value:.10g}, below the largest eigenvalue {truth:.10g} of the Laplacian: filters would be used "
             f"outside [0, pi]; pass lambda_max=None for the exact value, 'bound' for 2, or a number >= {truth:.10g}"
         )
     return value

@@ -24,7 +24,7 @@ from scinn.kernels.graph_layers import (
     segment_weighted_sum,
     segment_weighted_sum_backward,
 )
-from scinn.nn.layer import Layer, check_input, register_layer
+from scinn.nn.layer import Layer, check_input, check_output_gradient, register_layer
 from scinn.random import Key
 
 __all__ = ["GraphPool", "UFGPool"]
@@ -32,11 +32,11 @@ __all__ = ["GraphPool", "UFGPool"]
 _BAND_SUMS: weakref.WeakKeyDictionary[Any, dict[str, np.ndarray]] = weakref.WeakKeyDictionary()
 
 
-def _band_sums(transform: Any, n_nodes: int, dtype: np.dtype) -> np.ndarray:
+def _band_sums(transform: Any, dtype: np.dtype) -> np.ndarray:
     """Return W_k 1 for every band, shape (n_bands, n_nodes), made once for as long as the transform lives."""
     prepared = _BAND_SUMS.setdefault(transform, {})
     if str(dtype) not in prepared:
-        prepared[str(dtype)] = transform.analyze(np.ones(n_nodes)).astype(dtype)
+        prepared[str(dtype)] = transform.analyze(np.ones(transform.n_nodes)).astype(dtype)
     return prepared[str(dtype)]
 
 
@@ -55,10 +55,11 @@ def _check_node_ptr(x: np.ndarray, node_ptr: Any, who: str) -> np.ndarray:
 
 
 class UFGPoolSaved(NamedTuple):
-    """Band sums W_k 1 (sum) or coefficients (spectrum), the graphs' bounds, and the transform."""
+    """Band sums W_k 1 (sum) or coefficients (spectrum), the graphs' bounds, number of features, and the transform."""
 
     bands: np.ndarray
     node_ptr: np.ndarray
+    n_features: int
     transform: Any
 
 
@@ -136,16 +137,23 @@ class UFGPool(Layer):
         """
         check_input(x, self, min_ndim=2)
         node_ptr = _check_node_ptr(x, node_ptr, "UFGPool")
+        if x.shape[0] != transform.n_nodes:
+            raise ValueError(
+                f"UFGPool: x has {x.shape[0]} rows, the transform is for {transform.n_nodes} nodes; make the transform of "
+                "the graph of this batch"
+            )
         x = np.ascontiguousarray(x)
         shape = (len(node_ptr) - 1, transform.n_bands, x.shape[1])
         out = np.empty(shape, dtype=x.dtype)
         if self.mode == "sum":
-            bands = _band_sums(transform, x.shape[0], x.dtype)
+            bands = _band_sums(transform, x.dtype)
             segment_weighted_sum(bands, x, node_ptr, out)
         else:
             bands = transform.analyze(x)
             segment_square_sum(bands, node_ptr, out)
-        return out.reshape(shape[0], shape[1] * shape[2]), UFGPoolSaved(bands, node_ptr, transform)
+        return out.reshape(shape[0], shape[1] * shape[2]), UFGPoolSaved(
+            bands, node_ptr, x.shape[1], transform
+        )
 
     def backward(self, saved: UFGPoolSaved, dy: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return the gradient by the node features.
@@ -163,8 +171,9 @@ class UFGPool(Layer):
             Empty.
         """
         n_bands, n_nodes = saved.bands.shape[:2]
-        # The size is spelled out: a batch of no graph leaves nothing to infer it from.
-        dp = np.ascontiguousarray(dy).reshape(len(dy), n_bands, dy.shape[1] // n_bands)
+        n_graphs = len(saved.node_ptr) - 1
+        check_output_gradient(dy, self, (n_graphs, n_bands * saved.n_features), saved.bands.dtype)
+        dp = np.ascontiguousarray(dy).reshape(n_graphs, n_bands, saved.n_features)
         if self.mode == "sum":
             dx = np.empty((n_nodes, dp.shape[2]), dtype=dy.dtype)
             segment_weighted_sum_backward(saved.bands, dp, saved.node_ptr, dx)
@@ -179,9 +188,11 @@ class UFGPool(Layer):
 
 
 class GraphPoolSaved(NamedTuple):
-    """The graphs' bounds; for the maximum also the winning rows."""
+    """The graphs' bounds, number of features and dtype; for the maximum also the winning rows."""
 
     node_ptr: np.ndarray
+    n_features: int
+    dtype: np.dtype
     winner: np.ndarray | None
 
 
@@ -247,10 +258,10 @@ class GraphPool(Layer):
             y = np.empty(shape, dtype=x.dtype)
             winner = np.empty(shape, dtype=np.int64)
             segment_max(x, node_ptr, y, winner)
-            return y, GraphPoolSaved(node_ptr, winner)
+            return y, GraphPoolSaved(node_ptr, shape[1], x.dtype, winner)
         out = np.empty((shape[0], 1, shape[1]), dtype=x.dtype)
         segment_weighted_sum(self._weights(node_ptr, x.dtype), x, node_ptr, out)
-        return out[:, 0], GraphPoolSaved(node_ptr, None)
+        return out[:, 0], GraphPoolSaved(node_ptr, shape[1], x.dtype, None)
 
     def backward(self, saved: GraphPoolSaved, dy: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return the gradient by the node features.
@@ -267,6 +278,7 @@ class GraphPool(Layer):
         grads : dict
             Empty.
         """
+        check_output_gradient(dy, self, (len(saved.node_ptr) - 1, saved.n_features), saved.dtype)
         dy = np.ascontiguousarray(dy)
         dx = np.empty((int(saved.node_ptr[-1]), dy.shape[1]), dtype=dy.dtype)
         if saved.winner is not None:

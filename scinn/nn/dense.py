@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scinn.nn.initializers import initialize
-from scinn.nn.layer import Layer, check_dtype, check_input, register_layer
+from scinn.nn.layer import Layer, check_dtype, check_input, check_output_gradient, register_layer
 from scinn.nn.projection import project, project_backward
 from scinn.nn.sums import column_sums
 from scinn.random import Key, RandomState, as_generator
@@ -118,6 +118,7 @@ class Dense(Layer):
             ``"weight"`` and, with a bias, ``"bias"``.
         """
         weight = self.params["weight"]
+        check_output_gradient(dy, self, (*saved.x.shape[:-1], self.n_out), weight.dtype)
         dx, dweight = project_backward(saved.x, weight, dy)
         grads = {"weight": dweight}
         if self.bias:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scinn.nn.layer import Layer, check_input, check_key, is_sparse, register_layer
+from scinn.nn.layer import Layer, check_input, check_key, check_output_gradient, is_sparse, register_layer
 from scinn.random import Key
 
 __all__ = ["Dropout"]
@@ -101,7 +101,10 @@ class Dropout(Layer):
         """Return ``m * dy / (1 - rate)``; None for a sparse input."""
         if saved.sparse:
             return None, {}
-        return (dy if saved.mask is None else self._apply(dy, saved.mask)), {}
+        if saved.mask is None:
+            return dy, {}
+        check_output_gradient(dy, self, saved.mask.shape, dy.dtype)
+        return self._apply(dy, saved.mask), {}
 
     def _apply(self, values: np.ndarray, mask: np.ndarray) -> np.ndarray:
         from scinn.kernels.elementwise import dropout

@@ -18,7 +18,8 @@ import numpy as np
 
 from scinn.random import Key
 
-__all__ = ["Layer", "build_layer", "check_input", "check_key", "describe_layer", "nbytes", "register_layer"]
+__all__ = ["Layer", "build_layer", "check_input", "check_key", "check_output_gradient", "describe_layer", "nbytes",
+           "register_layer"]  # fmt: skip
 
 _LayerClass = TypeVar("_LayerClass", bound="type[Layer]")
 _REGISTRY: dict[str, type[Layer]] = {}
@@ -313,6 +314,35 @@ def check_input(
             f"{who}: {name} has {x.shape[-1]} features (shape {x.shape}), the layer was built for "
             f"{n_features}; features are the last axis"
         )
+
+
+def check_output_gradient(dy: Any, layer: Layer, shape: tuple[int, ...], dtype: Any) -> None:
+    """Refuse a ``dy`` that is not of the output's shape and dtype, before a compiled loop reads beyond its end.
+
+    Parameters
+    ----------
+    dy : ndarray
+        Gradient of the loss by the layer's output.
+    layer : Layer
+        Who asks.
+    shape : tuple of int
+        Shape of the output.
+    dtype : dtype
+        Dtype of the output.
+
+    Raises
+    ------
+    TypeError
+        For anything but an array of that dtype.
+    ValueError
+        For another shape.
+    """
+    who = type(layer).__name__
+    if not isinstance(dy, np.ndarray) or dy.dtype != dtype:
+        came = dy.dtype if isinstance(dy, np.ndarray) else type(dy).__name__
+        raise TypeError(f"{who}: dy must be an ndarray of the output's {np.dtype(dtype)}, got {came}")
+    if dy.shape != shape:
+        raise ValueError(f"{who}: dy must have the output's shape {shape}, got {dy.shape}")
 
 
 def check_key(key: Any, layer: Layer) -> Key:

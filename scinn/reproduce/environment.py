@@ -33,13 +33,15 @@ def libraries() -> dict[str, str]:
 
 
 def blas_info() -> list[dict[str, Any]]:
-    """Return the BLAS and OpenMP libraries that are loaded, with version, kernel set and threads."""
+    """Return the BLAS and OpenMP libraries that are loaded, NumPy's first, with version, kernel set and threads."""
     import numpy as np
     from threadpoolctl import threadpool_info
 
     np.ones((1, 1)) @ np.ones((1, 1))
     fields = ("user_api", "internal_api", "version", "architecture", "threading_layer", "num_threads")
-    return [{name: pool[name] for name in fields if name in pool} for pool in threadpool_info()]
+    # SciPy may bring a library of its own, loaded or not: NumPy's is the one that is always there.
+    pools = sorted(threadpool_info(), key=lambda pool: ("numpy" not in pool["filepath"], pool["filepath"]))
+    return [{name: pool[name] for name in fields if name in pool} for pool in pools]
 
 
 @functools.cache

@@ -284,6 +284,7 @@ def _denoising(results: Results) -> FigureSpec | None:
     methods = {
         "shrinkage": "shrinkage",
         "low_pass_only": "low-pass only",
+        "neighbour_mean": "neighbour mean",
         "released_degree": "shrinkage, n = 2",
     }
     levels = sorted({r["noise_sd"] for r in rows})
@@ -291,10 +292,10 @@ def _denoising(results: Results) -> FigureSpec | None:
     ax = figure.subplots()
     for m, (name, label) in enumerate(methods.items()):
         ratios = [[r[name] / r["noisy"] for r in rows if r["noise_sd"] == level] for level in levels]
-        at = np.arange(len(levels)) + (m - 1) * 0.25
+        at = np.arange(len(levels)) + (m - 1.5) * 0.2
         deviation = [np.std(r, ddof=1) if len(r) > 1 else 0.0 for r in ratios]
         ax.bar(
-            at, [np.mean(r) for r in ratios], 0.22, yerr=deviation, capsize=2, color=COLOURS[m], label=label
+            at, [np.mean(r) for r in ratios], 0.18, yerr=deviation, capsize=2, color=COLOURS[m], label=label
         )
     ax.axhline(1.0, color="black", linewidth=0.8, linestyle=":")
     ax.grid(axis="x", visible=False)
@@ -304,8 +305,9 @@ def _denoising(results: Results) -> FigureSpec | None:
     return FigureSpec(
         "denoising",
         "Denoising piecewise smooth signals",
-        "Below the dotted line the estimate is better than the noisy signal. Third bar: the degree of the released code "
-        "instead of one chosen for a tight frame.",
+        "Below the dotted line the estimate is better than the noisy signal. Neighbour mean: (x + mean of the "
+        "neighbours) / 2, twice, without framelets. Last bar: the degree of the released code instead of one chosen for "
+        "a tight frame.",
         figure,
         rows,
     )

@@ -13,7 +13,7 @@ from scipy import sparse
 from scinn.graphs import FrameletTransform, GCNConv, Graph, UFGConv, nonzero_share
 from scinn.graphs.convolution import gcn_adjacency
 from scinn.kernels import graph_layers as kernels
-from scinn.nn import Network
+from scinn.nn import Dense, Network
 from scinn.nn.layer import nbytes
 from scinn.reference import graph_layers as reference
 from scinn.verify import check_gradient
@@ -294,3 +294,26 @@ def test_shrink_kernels_twins(n_bands, n_nodes, f, hard, per_node, seed):
     kernels.shrink_threshold_gradient(c, theta, thresholds, de, dt)
     wanted = reference.shrink_threshold_gradient(c, theta, thresholds, de)
     np.testing.assert_allclose(dt, wanted, atol=1e-12)
+
+
+def test_backward_of_a_convolution_refuses_a_gradient_that_is_not_the_outputs():
+    graph = Graph.from_edges(6, [(0, 1), (1, 2), (4, 5)])
+    transform = FrameletTransform(graph)
+    cases = [
+        (UFGConv(3, 7, n_bands=3, n_nodes=6, dtype=np.float64, rng=0), {"transform": transform}),
+        (GCNConv(3, 7, dtype=np.float64, rng=0), {"graph": graph}),
+        (Dense(3, 7, dtype=np.float64, rng=0), {}),
+    ]
+    for layer, context in cases:
+        y, saved = layer.forward(sparse.csr_array(np.eye(6, 3)), **context)
+        for wrong in (y[:, :3], y[:, :1], y[:5]):
+            with pytest.raises(ValueError, match="dy must have the output's shape"):
+                layer.backward(saved, wrong)
+        with pytest.raises(TypeError, match="float64"):
+            layer.backward(saved, y.astype(np.float32))
+
+
+def test_gcn_says_what_a_graph_is():
+    layer = GCNConv(2, 2, dtype=np.float64, rng=0)
+    with pytest.raises(TypeError, match="must be a Graph"):
+        layer(np.ones((3, 2)), graph=sparse.csr_array((3, 3)))

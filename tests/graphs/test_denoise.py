@@ -162,3 +162,48 @@ def test_transform_of_another_graph(graph):
 def test_bad_share(graph):
     with pytest.raises(ValueError, match="share"):
         compress(graph, np.zeros(300), share=1.5)
+
+
+@pytest.mark.parametrize("size", [1e-250, 1e250])
+@pytest.mark.parametrize("rule", ["sure", "universal"])
+def test_denoising_does_not_depend_on_the_unit(rule, size):
+    graph = Graph.from_edges(60, [(i, i + 1) for i in range(59)])
+    noisy = np.random.default_rng(0).normal(size=60)
+    plain, scaled = (denoise(graph, noisy * s, threshold=rule) for s in (1.0, size))
+    assert np.allclose(scaled.signal / size, plain.signal, rtol=1e-9)
+    assert np.isclose(scaled.sigma / size, plain.sigma)
+
+
+def test_compression_keeps_the_share_also_among_equal_coefficients():
+    cycle = Graph.from_edges(64, [(i, (i + 1) % 64) for i in range(64)])
+    transform = FrameletTransform(cycle, levels=2, n_coefficients="auto")
+    for share in (0.0, 0.1, 0.25, 1.0):
+        result = compress(cycle, np.ones(64), share=share, transform=transform)
+        assert result.n_nonzero == min(round(share * 192), np.count_nonzero(transform.analyze(np.ones(64))))
+
+
+def test_isolated_nodes_and_edgeless_graphs_are_left_as_they_are():
+    assert np.allclose(denoise(Graph.from_edges(4, []), [1.0, 2.0, 3.0, 4.0], sigma=1.0).signal, [1, 2, 3, 4])
+
+
+def test_denoise_refuses_options_that_say_nothing():
+    graph = Graph.from_edges(4, [(0, 1), (1, 2), (2, 3)])
+    signal = np.arange(4.0)
+    with pytest.raises(ValueError, match="sigma"):
+        denoise(graph, signal, threshold=1.0, sigma=-1)
+    with pytest.raises(TypeError, match="threshold"):
+        denoise(graph, signal, threshold=True)
+    with pytest.raises(TypeError, match="transform"):
+        denoise(graph, signal, transform=3)
+    other = FrameletTransform(Graph.from_edges(4, [(0, 1), (1, 2)]))
+    with pytest.raises(ValueError, match="other edges"):
+        denoise(graph, signal, transform=other)
+    with pytest.raises(ValueError, match="no columns"):
+        denoise(graph, np.ones((4, 0)))
+
+
+def test_result_keeps_its_own_copy_of_the_signal():
+    signal = np.arange(4.0)
+    result = denoise(Graph.from_edges(4, [(0, 1), (1, 2), (2, 3)]), signal)
+    signal[:] = 0
+    assert result.noisy.tolist() == [0, 1, 2, 3]

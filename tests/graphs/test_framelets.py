@@ -539,3 +539,17 @@ def test_bad_coefficients_bands_and_eigenvalues_are_refused():
         transform.evaluate([0, 2.5])
     with pytest.raises(ValueError, match="where is 'nowhere'"):
         transform.frame_bounds("nowhere")
+
+
+@pytest.mark.parametrize("method", ["chebyshev", "exact"])
+@pytest.mark.parametrize("size", [1e-300, 1e-200, 1e160, 1e300])
+def test_inverse_holds_for_signals_of_any_size(method, size):
+    transform = FrameletTransform(Graph.from_edges(4, [(0, 1), (1, 2), (2, 3)]), method=method)
+    signal = np.array([[1.0, 2.0], [2.0, 0.0], [3.0, 1.0], [5.0, 2.0]]) * np.array([size, 1.0])
+    assert np.allclose(transform.inverse(transform.analyze(signal)) / signal.max(0), signal / signal.max(0))
+
+
+def test_linear_operator_refuses_complex_signals():
+    operator = FrameletTransform(Graph.from_edges(3, [(0, 1), (1, 2)])).as_linear_operator()
+    with pytest.raises((TypeError, ValueError), match="complex"):
+        operator @ np.array([1j, 0, 0])

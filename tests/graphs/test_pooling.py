@@ -182,3 +182,26 @@ def test_segment_kernels_twins(sizes, n_bands, f, seed):
     dmax = np.ascontiguousarray(dp[:, 0])
     kernels.segment_max_backward(dmax, winner, dx)
     np.testing.assert_array_equal(dx, reference.segment_max_backward(dmax, winner, n))
+
+
+@pytest.mark.parametrize("mode", ["sum", "spectrum"])
+def test_ufg_pool_refuses_another_graphs_batch_also_when_it_is_warm(mode):
+    transform = FrameletTransform(Graph.from_edges(6, [(0, 1), (1, 2), (3, 4)]))
+    pool = UFGPool(mode)
+    pool(np.ones((6, 2)), transform=transform, node_ptr=np.array([0, 6]))
+    for n in (4, 60):
+        with pytest.raises(ValueError, match=f"{n} rows, the transform is for 6"):
+            pool(np.ones((n, 2)), transform=transform, node_ptr=np.array([0, n]))
+
+
+@pytest.mark.parametrize("pool", [UFGPool("sum"), UFGPool("spectrum"), GraphPool("sum"), GraphPool("max")])
+def test_backward_of_a_readout_refuses_a_gradient_that_is_not_the_outputs(pool):
+    context = {"node_ptr": np.array([0, 4, 6])}
+    if isinstance(pool, UFGPool):
+        context["transform"] = FrameletTransform(Graph.from_edges(6, [(0, 1), (1, 2), (4, 5)]))
+    y, saved = pool.forward(np.ones((6, 3)), **context)
+    for wrong in (y[:1], y[:, :-1], np.ones((y.shape[0] + 1, y.shape[1]))):
+        with pytest.raises(ValueError, match="dy must have the output's shape"):
+            pool.backward(saved, wrong)
+    with pytest.raises(TypeError, match="float64"):
+        pool.backward(saved, y.astype(np.float32))
