@@ -92,6 +92,13 @@ def _as_real(array: np.ndarray, x: Any, name: str) -> np.ndarray:
     if kind == "c":
         raise TypeError(f"{name} is complex ({array.dtype}); real numbers are wanted: pass {name}.real")
     if kind == "O":
+        # NumPy would parse text, "1" as 1.0, which it refuses to do in arrays of strings.
+        text = next((value for value in array.flat if isinstance(value, str | bytes)), None)
+        if text is not None:
+            raise TypeError(
+                f"{name} ({_kind(x)}) holds objects that are not numbers, such as the text {text!r}; convert its "
+                "columns to float first"
+            )
         try:
             return array.astype(np.float64)
         except (TypeError, ValueError) as error:
@@ -323,6 +330,10 @@ def _sparse_from_any(matrix: Any, name: str) -> csr_array:
         kind = matrix.dtype.kind
         if kind not in "fiub":
             raise TypeError(f"{name} has dtype {matrix.dtype}; real numbers are wanted")
+        if kind in "iub" and matrix.format in ("coo", "bsr"):
+            # The conversion adds duplicates up, which must not wrap around in a narrow type.
+            matrix = matrix.copy()
+            matrix.data = matrix.data.astype(np.float64)
         return sparse.csr_array(matrix)
     if isinstance(matrix, np.matrix):
         matrix = np.asarray(matrix)

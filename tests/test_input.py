@@ -139,6 +139,17 @@ def test_every_sparse_type_gives_the_same_bits(shape, dtype, seed):
             assert matrix.data.tobytes() == before.data.tobytes()
 
 
+@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.uint8, np.uint16, np.int64])
+@pytest.mark.parametrize("form", [sparse.coo_array, sparse.coo_matrix])
+def test_duplicates_of_narrow_types_add_up_without_wrapping(dtype, form):
+    most = 1 if dtype is np.bool_ else min(np.iinfo(dtype).max, 2**50)
+    pair = (np.array([0, 0, 1]), np.array([1, 1, 0]))
+    matrix = form((np.array([most, most, most]).astype(dtype), pair), shape=(2, 2))
+    assert _input.as_csr(matrix, "a").toarray().tolist() == [[0.0, 2.0 * most], [most, 0.0]]
+    assert matrix.dtype == dtype
+    assert matrix.nnz == 3
+
+
 @pytest.mark.parametrize("width", [np.int32, np.int64])
 @pytest.mark.parametrize("canonical", [True, False])
 def test_the_width_of_sparse_indices_is_kept(width, canonical):
@@ -190,10 +201,12 @@ FLOAT_REFUSALS = [
     ([1j], {}, TypeError, r"x is complex \(complex128\); .* pass x\.real"),
     (["a"], {}, TypeError, "x has dtype <U1; real numbers are wanted"),
     (np.array([[]], dtype="M8[s]"), {}, TypeError, "x has dtype datetime64"),
-    (pandas.DataFrame({"a": ["u", 1]}), {}, TypeError, r"holds objects that are not numbers .*; convert its columns"),
+    (pandas.DataFrame({"a": ["u", 1]}), {}, TypeError, r"holds objects that are not numbers.*; convert its columns"),
     ([[1.0, np.nan], [np.inf, 0]], {}, ValueError, r"x holds 2 NaN or infinite values, the first at \(0, 1\)"),
     ([0.0, np.nan], {}, ValueError, "x holds 1 NaN or infinite value, the first at 1; .*nan_to_num"),
     ([1, None], {}, ValueError, "x holds 1 NaN"),
+    (np.array(["1", "2"], dtype=object), {}, TypeError, r"not numbers, such as the text '1'; convert"),
+    (pandas.DataFrame({"a": [1.0, 2.0], "b": [b"3", 4]}), {}, TypeError, r"such as the text b'3'"),
     ([1.0], {"ndim": 2}, ValueError, r"x has 1 dimensions \(shape \(1,\)\); 2 dimensions wanted; pass x\[:, None\]"),
     ([[1.0]], {"ndim": 1}, ValueError, r"pass x\.ravel\(\)"),
     (np.ones((3, 2)), {"shape": (2, 3)}, ValueError, r"shape \(3, 2\); \(2, 3\) is wanted; .* pass x\.T"),
