@@ -18,6 +18,8 @@ Isolated = Literal["one", "zero"]
 T = TypeVar("T")
 
 _ASYMMETRY = 1e-10
+_TINY, _EPS = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
+_HUGE = float(np.finfo(np.float64).max) / 8
 _DENSE_NODES = 64
 _EXACT_NODES = 2000
 
@@ -55,7 +57,7 @@ class Graph:
     adjacency : scipy.sparse.csr_array of float64, shape (n_nodes, n_nodes)
         Symmetric, zero on the diagonal, sorted indices, no stored zeros.
     degrees : ndarray of float64, shape (n_nodes,)
-        Row sums of the adjacency.
+        Row sums of the adjacency; infinite where float64 cannot hold the sum, which the Laplacian does not mind.
     node_labels : tuple or None
         Names of the nodes.
 
@@ -91,7 +93,7 @@ class Graph:
                 raise ValueError("node_labels holds a name twice; distinct names are wanted")
         self.node_labels: tuple[Hashable, ...] | None = node_labels
         self.adjacency = matrix
-        self.degrees: np.ndarray = np.asarray(matrix.sum(axis=1)).ravel()
+        self.degrees: np.ndarray = _row_sums(matrix)
         for array in (matrix.data, matrix.indices, matrix.indptr, self.degrees):
             array.setflags(write=False)
         self._prepared: dict[Hashable, Any] = {}
@@ -177,7 +179,7 @@ class Graph:
         Raises
         ------
         TypeError
-            For what is not an undirected networkx graph.
+            For what is not an undirected networkx graph, or weights that are not numbers.
 
         Examples
         --------
@@ -198,6 +200,8 @@ class Graph:
             )
         if graph.number_of_nodes() == 0:
             raise ValueError("graph has no nodes; at least one is wanted")
+        if weight is not None:
+            _check_networkx_weights(graph, weight)
         # networkx's own conversion, since it adds up the parallel edges of a multigraph.
         return cls(
             nx.to_scipy_sparse_array(graph, weight=weight, dtype=np.float64), node_labels=tuple(graph.nodes)
@@ -278,7 +282,7 @@ class Graph:
         matrix = _narrow(adjacency)
         graph.node_labels = None
         graph.adjacency = matrix
-        graph.degrees = np.asarray(matrix.sum(axis=1)).ravel()
+        graph.degrees = _row_sums(matrix)
         for array in (matrix.data, matrix.indices, matrix.indptr, graph.degrees):
             array.setflags(write=False)
         graph._prepared = {}
@@ -377,17 +381,38 @@ class Graph:
         return self.prepared("normalized adjacency", self._build_normalized)
 
     def _build_normalized(self) -> sparse.csr_array:
-        root = np.zeros(self.n_nodes)
         linked = self.degrees > 0
-        root[linked] = 1.0 / np.sqrt(self.degrees[linked])
+        degrees = self.degrees[linked]
+        root = np.zeros(self.n_nodes)
         a = self.adjacency
         rows = np.repeat(np.arange(self.n_nodes), np.diff(a.indptr))
         # The product of the two roots first: it is the same for (i, j) and (j, i) to the last bit.
-        data = a.data * (root[rows] * root[a.indices])
+        if not degrees.size or (degrees.min() >= _TINY and degrees.max() <= _HUGE):
+            root[linked] = 1.0 / np.sqrt(degrees)
+            data = a.data * (root[rows] * root[a.indices])
+        else:
+            # Where the degrees or the product of their roots leave the range of float64: powers of two apart.
+            mantissas, exponents = self._scaled_degrees()
+            root[linked] = 1.0 / np.sqrt(mantissas[linked])
+            weights, powers = np.frexp(a.data)
+            powers = powers - (exponents[rows] + exponents[a.indices]) // 2
+            data = np.ldexp(weights * (root[rows] * root[a.indices]), powers)
         data.setflags(write=False)
         normalized = sparse.csr_array(a.shape, dtype=np.float64)
         normalized.data, normalized.indices, normalized.indptr = data, a.indices, a.indptr
         return normalized
+
+    def _scaled_degrees(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the degrees as ``mantissa * 2**exponent`` with even exponents, those beyond float64 included."""
+        mantissas, exponents = np.frexp(self.degrees)
+        beyond = np.isinf(self.degrees)
+        if beyond.any():
+            shrunk = self.adjacency[np.flatnonzero(beyond)]
+            shrunk.data = np.ldexp(shrunk.data, -64)
+            mantissas[beyond], exponents[beyond] = np.frexp(_row_sums(shrunk))
+            exponents[beyond] += 64
+        odd = exponents % 2
+        return np.ldexp(mantissas, odd), exponents - odd
 
     def lambda_max(self, method: Literal["exact", "bound"] = "exact", isolated: Isolated = "one") -> float:
         """Return the largest eigenvalue of the normalised Laplacian, never less than the truth.
@@ -550,8 +575,27 @@ class GraphBatch:
         return len(self.node_ptr) - 1
 
 
+def _check_networkx_weights(graph: Any, weight: str) -> None:
+    for one, other, value in graph.edges(data=weight, default=1):
+        try:
+            number = None if isinstance(value, str | bytes | complex) else float(value)
+        except (TypeError, ValueError):
+            number = None
+        if number is None:
+            raise TypeError(
+                f"the edge between {one!r} and {other!r} has the {weight} {value!r} ({type(value).__name__}); a number "
+                "is wanted: convert the attribute to float, name another one with weight=, or pass weight=None"
+            )
+
+
 def _as_edges(edges: Any, n_nodes: int) -> np.ndarray:
-    shape = np.shape(edges)
+    try:
+        shape = np.shape(edges)
+    except ValueError as error:
+        raise ValueError(
+            "edges has rows of different lengths; (n_edges, 2) is wanted, the two ends of an edge in a row: weights "
+            "go into weights="
+        ) from error
     if len(shape) == 2 and shape[0] == 2 and shape[1] != 2:
         raise ValueError(
             f"edges has shape {shape}; (n_edges, 2) is wanted, the two ends of an edge in a row: pass edges.T"
@@ -561,6 +605,11 @@ def _as_edges(edges: Any, n_nodes: int) -> np.ndarray:
     if len(shape) != 2 or shape[1] != 2:
         raise ValueError(f"edges has shape {shape}; (n_edges, 2) is wanted, the two ends of an edge in a row")
     return as_index_array(edges, "edges", n=n_nodes, ndim=2)
+
+
+def _row_sums(matrix: sparse.csr_array) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return np.asarray(matrix.sum(axis=1)).ravel()
 
 
 def _check_weights(matrix: sparse.csr_array) -> None:
@@ -579,15 +628,24 @@ def _symmetric(matrix: sparse.csr_array) -> sparse.csr_array:
     difference = sparse.csr_array(matrix - turned)
     if difference.nnz == 0 or not difference.data.any():
         return matrix
-    worst = int(np.abs(difference.data).argmax())
-    row = int(np.searchsorted(difference.indptr, worst, side="right") - 1)
-    column = int(difference.indices[worst])
-    if abs(difference.data[worst]) > _ASYMMETRY * matrix.data.max():
+    larger = _without_loops(sparse.csr_array(matrix.maximum(turned)))
+    off = sparse.coo_array(difference)
+    rows, columns, gaps = off.coords[0], off.coords[1], np.abs(off.data)
+    # Each pair against its own size, or against what rounding leaves of either node's degree: sums that should
+    # cancel to zero, as in a matrix of correlations, have no digit of their own.
+    left = _row_sums(larger * (4 * _EPS))
+    sizes = np.asarray(larger[rows, columns]).ravel()
+    admitted = np.maximum(_ASYMMETRY * sizes, np.minimum(left[rows], left[columns]))
+    if np.any(gaps > admitted):
+        worst = int(np.argmax(np.where(gaps > admitted, gaps, 0.0)))
+        row, column = int(rows[worst]), int(columns[worst])
         raise ValueError(
-            f"adjacency is not symmetric: entry ({row}, {column}) is {matrix[row, column]:g}, entry "
-            f"({column}, {row}) is {matrix[column, row]:g}; an undirected graph is wanted: pass "
+            f"adjacency is not symmetric: entry ({row}, {column}) is {matrix[row, column]:.12g}, entry "
+            f"({column}, {row}) is {matrix[column, row]:.12g}; an undirected graph is wanted: pass "
             "adjacency.maximum(adjacency.T) or (adjacency + adjacency.T) / 2"
         )
+    if matrix.data.max() > _HUGE:
+        return sparse.csr_array(matrix / 2 + turned / 2)
     return sparse.csr_array((matrix + turned) / 2)
 
 

@@ -175,9 +175,106 @@ def test_asymmetry_of_rounding_is_evened_out():
     assert dense[0, 1] == dense[1, 0]
 
 
+def test_rounding_of_sums_that_cancel_is_evened_out():
+    rng = np.random.default_rng(0)
+    matrix = np.abs(np.corrcoef(rng.normal(size=(8, 50))))
+    matrix[0, 1], matrix[1, 0] = 1e-17, 3e-17
+    matrix[2, 3], matrix[3, 2] = 0.0, 1e-17
+    dense = Graph(matrix).adjacency.toarray()
+    np.testing.assert_array_equal(dense, dense.T)
+    assert dense[0, 1] == 2e-17
+
+
+def directed(weights):
+    dense = np.zeros((4, 4))
+    for place, weight in weights.items():
+        dense[place] = weight
+    return dense
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({(0, 1): 1e12, (1, 0): 1e12, (2, 3): 1, (3, 2): 5}, r"\((2, 3|3, 2)\) is [15]"),
+        ({(0, 1): 1.0, (1, 0): 1.0, (1, 2): 1e-11}, r"\((1, 2|2, 1)\) is (1e-11|0),"),
+        ({(0, 0): 1e20, (0, 1): 1.0, (1, 0): 2.0}, r"\((0, 1|1, 0)\) is [12]"),
+        ({(0, 1): 1.7e308, (1, 0): 1.7e308, (0, 2): 1.7e308, (2, 0): 1.6e308}, "is 1.[67]e"),
+        ({(0, 1): 1.0, (1, 0): 1.0 + 1e-9}, r"1\.000000001"),
+        ({(0, 1): 1e-320}, "is (0|1e-320|9.99[0-9]*e-321),"),
+    ],
+)
+@pytest.mark.parametrize("kind", [np.asarray, sparse.csr_array, sparse.coo_array])
+def test_every_pair_of_entries_must_agree_whatever_the_others_weigh(weights, message, kind):
+    with pytest.raises(ValueError, match="adjacency is not symmetric.*" + message):
+        Graph(kind(directed(weights)))
+
+
+PLAIN = Graph.from_edges(6, [(0, 1), (1, 2), (0, 2), (2, 3)], weights=[1.0, 2.5, 0.3, 0.7])
+
+
+@pytest.mark.parametrize("power", [1022, 1021, 1000, -1000, -1022])
+def test_the_laplacian_does_not_depend_on_the_scale_of_the_weights(power):
+    scaled = PLAIN.to_scipy()
+    scaled.data = np.ldexp(scaled.data, power) if power < 0 else np.ldexp(scaled.data / 4, power)
+    graph = Graph(scaled)
+    for isolated in ("one", "zero"):
+        ours, plain = graph.laplacian(isolated).toarray(), PLAIN.laplacian(isolated).toarray()
+        np.testing.assert_allclose(ours, plain, atol=1e-14)
+    assert graph.lambda_max() == pytest.approx(PLAIN.lambda_max())
+
+
+@pytest.mark.parametrize("weight", [1.7e308, 1e308, 1e-310, 1e-323])
+@pytest.mark.parametrize("n", [2, 3, 9])
+def test_cycles_of_extreme_weights(weight, n):
+    ring = nx.to_numpy_array(nx.cycle_graph(n)) if n > 2 else np.array([[0.0, 1.0], [1.0, 0.0]])
+    ours = Graph(ring * weight).laplacian().toarray()
+    np.testing.assert_allclose(ours, Graph(ring).laplacian().toarray(), atol=1e-15)
+    np.testing.assert_array_equal(ours, ours.T)
+
+
+def test_an_extreme_component_leaves_the_bits_of_the_others():
+    rng = np.random.default_rng(3)
+    dense = np.triu(rng.random((9, 9)) * (rng.random((9, 9)) < 0.6), 1)
+    dense += dense.T
+    joined = np.zeros((14, 14))
+    joined[:9, :9] = dense
+    joined[9, 10] = joined[10, 9] = joined[10, 11] = joined[11, 10] = 1.5e308
+    joined[12, 13] = joined[13, 12] = 1e-315
+    laplacian = Graph(joined).laplacian().toarray()
+    np.testing.assert_array_equal(laplacian[:9, :9], Graph(dense).laplacian().toarray())
+    np.testing.assert_allclose(laplacian[9:12, 9:12], path(3).laplacian().toarray(), atol=1e-15)
+    np.testing.assert_allclose(laplacian[12:, 12:], path(2).laplacian().toarray(), atol=1e-15)
+
+
+def test_a_weak_edge_at_a_heavy_node_keeps_its_weight():
+    dense = np.zeros((3, 3))
+    dense[0, 1] = dense[1, 0] = 1e-310
+    dense[1, 2] = dense[2, 1] = 1.0
+    laplacian = Graph(dense).laplacian().toarray()
+    assert laplacian[0, 1] == laplacian[1, 0] == pytest.approx(-1e-155)
+    assert laplacian[1, 2] == -1.0
+
+
+def with_weight(value):
+    graph = nx.path_graph(["a", "b"])
+    graph.edges["a", "b"]["weight"] = value
+    return graph
+
+
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
+        (
+            lambda: Graph.from_edges(3, [(0, 1), (1, 2, 0.5)]),
+            ValueError,
+            "edges has rows of different lengths",
+        ),
+        (lambda: Graph.from_networkx(with_weight("2")), TypeError, "between 'a' and 'b' has the weight '2'"),
+        (lambda: Graph.from_networkx(with_weight("heavy")), TypeError, "'heavy' .*; a number is wanted"),
+        (lambda: Graph.from_networkx(with_weight(None)), TypeError, "weight None"),
+        (lambda: Graph.from_networkx(with_weight([1])), TypeError, r"weight \[1\] \(list\)"),
+        (lambda: Graph.from_networkx(with_weight(np.complex128(1j))), TypeError, "weight .*complex"),
+        (lambda: Graph(np.array([["0", "1"], ["1", "0"]], dtype=object)), TypeError, "adjacency .* text '0'"),
         (lambda: Graph(np.ones((2, 3))), ValueError, r"adjacency has shape \(2, 3\); a square matrix"),
         (lambda: Graph([[0, 1], [0, 0]]), ValueError, r"not symmetric: entry .*maximum\(adjacency\.T\)"),
         (lambda: Graph([[0, -1], [-1, 0]]), ValueError, r"negative weight -1 at \(0, 1\)"),
