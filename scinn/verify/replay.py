@@ -89,7 +89,8 @@ def source_of(value: Any, imports: set[str]) -> str:
     Raises
     ------
     TypeError
-        Where the value has no such form: lambdas, closures, generators, extension objects.
+        Where the value has no such form: lambdas, closures, generators, extension objects, and what is defined
+        in ``__main__``, which is another module when the script runs.
     """
     return _Writer(imports).write(value, ())
 
@@ -149,9 +150,17 @@ class _Writer:
 
     def _named(self, value: Any) -> str:
         module, name = getattr(value, "__module__", None), value.__qualname__
-        if module is None or "<" in name:
-            raise TypeError(f"{name} cannot be imported by name")
-        target: Any = importlib.import_module(module)
+        kind = "class" if isinstance(value, type) else "function"
+        if module is None or module == "__main__" or "<" in name:
+            place = "inside a function" if "<locals>" in name else f"in {module}"
+            raise TypeError(
+                f"the {kind} {name.rpartition('.')[2]} is defined {place}, where a script cannot import it: put it at "
+                "the top level of a module of its own and import it from there"
+            )
+        try:
+            target: Any = importlib.import_module(module)
+        except ImportError as error:
+            raise TypeError(f"the {kind} {name} is of module {module}, which cannot be imported") from error
         for part in name.split("."):
             target = getattr(target, part, None)
         if target is not value:

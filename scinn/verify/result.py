@@ -115,8 +115,10 @@ class CheckResult:
             Where the result cannot be replayed: the object under test cannot be written as source text
             (for example a lambda), or the check passed.
         """
-        if self.passed or self.replay is None:
+        if self.passed or not self.replay:
             reason = "the check passed" if self.passed else "the case has no short source form"
+            if isinstance(self.replay, _NoSource) and not self.passed:
+                reason = self.replay.reason
             raise ValueError(
                 f"no script for {self.name}: {reason}; repeat the check by hand with the arrays in "
                 "result.counter_example, or build the object from an importable class"
@@ -164,17 +166,29 @@ def _brief(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
+class _NoSource(str):
+    """The empty source, with the reason why there is no other."""
+
+    reason: str
+
+    def __new__(cls, reason: str) -> _NoSource:
+        source = super().__new__(cls, "")
+        source.reason = reason
+        return source
+
+
 def replay_source(call: str, imports: tuple[str, ...] = (), **objects: Any) -> str | None:
     """Return source that rebuilds `objects` by name and then runs ``result = call``.
 
-    None where an object has no source form, or where the text would be longer than a reader's patience.
+    An empty text that knows the reason where an object has no source form, None where the text would be longer than a
+    reader's patience.
     """
     needed = {"import numpy as np", "from scinn.verify.replay import rebuild, unpack", *imports}
     lines = []
     for name, value in objects.items():
         try:
             lines.append(f"{name} = {source_of(value, needed)}")
-        except TypeError:
-            return None
+        except TypeError as error:
+            return _NoSource(str(error))
     text = "\n".join([*sorted(needed), *lines, f"result = {call}"])
     return text if len(text) <= _LONGEST_SCRIPT else None

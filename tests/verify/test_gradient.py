@@ -236,11 +236,33 @@ def test_a_failed_check_can_be_replayed_from_its_script(x, tmp_path):
     assert lines[0].split("worst error ")[1].split(",")[0][:4] in run.stdout
 
 
+def test_no_script_for_a_class_of_the_running_script(x, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\nfrom scinn.nn import Dense\nfrom scinn.verify import check_gradient\n\n\n"
+        "class Halved(Dense):\n"
+        "    def backward(self, saved, dy):\n"
+        "        dx, grads = super().backward(saved, dy)\n"
+        "        return dx / 2, grads\n\n\n"
+        f"result = check_gradient(Halved(4, 3, dtype=np.float64, rng=0), np.array({x.tolist()}))\n"
+        "assert not result\n"
+        "result.save_script('case.py')\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "mine.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert "ValueError: no script" in run.stderr
+    assert "the class Halved is defined in __main__" in run.stderr
+    assert "top level of a module" in run.stderr
+    assert not (tmp_path / "case.py").exists()
+
+
 def test_no_script_for_what_has_no_source_form(x):
     class Local(WrongFactor):
         pass
 
-    with pytest.raises(ValueError, match="no script"):
+    with pytest.raises(
+        ValueError, match=r"no script.*the class Local is defined inside a function.*top level of a"
+    ):
         check_gradient(Local(), x).save_script("never.py")
     with pytest.raises(ValueError, match="the check passed"):
         check_gradient(Affine(), x).save_script("never.py")
