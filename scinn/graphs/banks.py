@@ -23,6 +23,9 @@ __all__ = ["BANKS", "FilterBank"]
 # Above this order binomials of alternating sign cost the closed form more digits than quadrature loses.
 _CLOSED_FORM_ORDER = 12
 _GRID = 2001
+# Above this order the binomials leave float64.
+_MAX_SPLINE_ORDER = 1000
+_UNITY = 1e-10
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class FilterBank:
     """A low-pass filter and its high-passes on [0, pi].
 
     Use one of the constructors: :meth:`haar`, :meth:`linear`, :meth:`quadratic`, :meth:`spline`, :meth:`sigmoid`,
-    :meth:`entropy`, :meth:`from_callables`.
+    :meth:`entropy`, :meth:`from_callables`. A bank made by calling the class is checked as in :meth:`from_callables`.
 
     Attributes
     ----------
@@ -58,6 +61,56 @@ class FilterBank:
         default=None, compare=False, repr=False
     )
 
+    def __post_init__(self) -> None:
+        self._check_parts()
+        self.check(_UNITY)
+        self._check_low_pass()
+
+    @classmethod
+    def _unchecked(
+        cls,
+        name: str,
+        filters: Sequence[Callable[[np.ndarray], np.ndarray]],
+        breakpoints: Sequence[float] = (),
+        exponentials: tuple[tuple[np.ndarray, np.ndarray], ...] | None = None,
+    ) -> FilterBank:
+        """Make a bank that is right by construction, or checked by the caller."""
+        bank = object.__new__(cls)
+        parts = (name, tuple(filters), tuple(breakpoints), exponentials)
+        for attribute, value in zip(("name", "filters", "breakpoints", "exponentials"), parts, strict=True):
+            object.__setattr__(bank, attribute, value)
+        return bank
+
+    def _check_parts(self) -> None:
+        functions = tuple(self.filters)
+        if len(functions) < 2:
+            raise ValueError(
+                f"filters holds {len(functions)}; at least two are wanted, the low-pass and a high-pass"
+            )
+        for number, function in enumerate(functions):
+            if not callable(function):
+                raise TypeError(f"filters[{number}] is a {type(function).__name__}; a function is wanted")
+        cuts = tuple(
+            check_in_range(b, "breakpoints", 0.0, math.pi, inclusive="neither") for b in self.breakpoints
+        )
+        for attribute, value in (("name", str(self.name)), ("filters", functions), ("breakpoints", cuts)):
+            object.__setattr__(self, attribute, value)
+
+    def _check_low_pass(self) -> None:
+        values = np.abs(self.evaluate(np.zeros(1))[:, 0])
+        # The others share what is left of the unit; the sigmoid bank's low-pass has a little less than one.
+        if not values[0] ** 2 > 0.5:
+            best = int(values.argmax())
+            hint = (
+                f"filter {best} is {values[best]:.6g} there: put the low-pass first"
+                if values[best] ** 2 > 0.5
+                else "no filter of the bank is a low-pass"
+            )
+            raise ValueError(
+                f"filter 0 of bank {self.name!r} is {values[0]:.6g} in absolute value at x = 0; the low-pass is "
+                f"wanted first, which is about 1 there and more than all others together; {hint}"
+            )
+
     def __repr__(self) -> str:
         return f"FilterBank({self.name!r}, n_filters={self.n_filters})"
 
@@ -73,7 +126,7 @@ class FilterBank:
         Parameters
         ----------
         order : int
-            m >= 1. Orders 1, 2 and 3 are the banks called Haar, linear and quadratic.
+            1 <= m <= 1000. Orders 1, 2 and 3 are the banks called Haar, linear and quadratic.
 
         Returns
         -------
@@ -90,12 +143,17 @@ class FilterBank:
         6
         """
         m = check_positive_int(order, "order")
+        if m > _MAX_SPLINE_ORDER:
+            raise ValueError(
+                f"order is {m}; at most {_MAX_SPLINE_ORDER} is wanted, since the binomials of larger orders leave "
+                "float64: a bank has order + 1 filters, and few of them serve best"
+            )
         name = {1: "haar", 2: "linear", 3: "quadratic"}.get(m, f"spline({m})")
         filters = tuple(_spline_filter(m, r) for r in range(m + 1))
         exponentials = (
             tuple(_spline_exponentials(m, r) for r in range(m + 1)) if m <= _CLOSED_FORM_ORDER else None
         )
-        return cls(name, filters, (), exponentials)
+        return cls._unchecked(name, filters, (), exponentials)
 
     @classmethod
     def haar(cls) -> FilterBank:
@@ -137,7 +195,7 @@ class FilterBank:
         def root(x: np.ndarray, sign: float) -> np.ndarray:
             return np.sqrt(1.0 / (1.0 + np.exp(-sign * steep * (np.asarray(x) / np.pi - 0.5))))
 
-        return cls(f"sigmoid({steep:g})", (lambda x: root(x, -1.0), lambda x: root(x, 1.0)))
+        return cls._unchecked(f"sigmoid({steep:g})", (lambda x: root(x, -1.0), lambda x: root(x, 1.0)))
 
     @classmethod
     def entropy(cls, alpha: float = 0.5) -> FilterBank:
@@ -171,7 +229,7 @@ class FilterBank:
         def middle(x: np.ndarray) -> np.ndarray:
             return np.sqrt(np.maximum(1.0 - share(x), 0.0))
 
-        return cls(
+        return cls._unchecked(
             f"entropy({a:g})", (lambda x: outer(x, False), middle, lambda x: outer(x, True)), (np.pi / 2,)
         )
 
@@ -205,24 +263,18 @@ class FilterBank:
         Raises
         ------
         ValueError
-            For fewer than two filters, filters that return another shape, or squares that do not add up to one.
+            For fewer than two filters, filters that return another shape, squares that do not add up to one, or a
+            first filter that is not the low-pass: at 0 its square exceeds 1/2 (all others' together).
 
         Examples
         --------
         >>> FilterBank.from_callables([lambda x: np.cos(x / 2), lambda x: np.sin(x / 2)], name="mine")
         FilterBank('mine', n_filters=2)
         """
-        functions = tuple(filters)
-        if len(functions) < 2:
-            raise ValueError(
-                f"filters holds {len(functions)}; at least two are wanted, the low-pass and a high-pass"
-            )
-        for number, function in enumerate(functions):
-            if not callable(function):
-                raise TypeError(f"filters[{number}] is a {type(function).__name__}; a function is wanted")
-        cuts = tuple(check_in_range(b, "breakpoints", 0.0, math.pi, inclusive="neither") for b in breakpoints)
-        bank = cls(str(name), functions, cuts)
+        bank = cls._unchecked(name, filters, breakpoints)
+        bank._check_parts()
         bank.check(tol)
+        bank._check_low_pass()
         return bank
 
     @classmethod

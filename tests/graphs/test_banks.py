@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scinn.graphs import FilterBank
+from scinn.graphs import FilterBank, FrameletTransform, Graph
 from scinn.graphs.chebyshev import (
     coefficients_by_quadrature,
     composite_coefficients,
@@ -119,9 +119,60 @@ def test_custom_banks_are_checked():
         FilterBank.from_callables([lambda x: np.full_like(x, np.nan), lambda x: np.sin(x / 2)])
 
 
+def half(x):
+    return np.cos(x / 2)
+
+
+def other_half(x):
+    return np.sin(x / 2)
+
+
+def test_a_bank_made_by_calling_the_class_is_checked():
+    bank = FilterBank("mine", [half, other_half], (1,))
+    assert bank.filters == (half, other_half)
+    assert bank.breakpoints == (1.0,)
+    assert bank == FilterBank.from_callables([half, other_half], name="mine", breakpoints=[1.0])
+    with pytest.raises(ValueError, match="bank 'x' add up to 2 at x = 0"):
+        FilterBank("x", (np.cos, np.cos))
+    graph = Graph.from_edges(3, [(0, 1), (1, 2)])
+    with pytest.raises(ValueError, match="add up to"):
+        FrameletTransform(graph, bank=FilterBank("x", (np.cos, np.cos)))
+    # A looser tolerance is from_callables' to give.
+    loose = [lambda x: np.sqrt(1 + 1e-6) * np.cos(x / 2), other_half]
+    assert FilterBank.from_callables(loose, tol=1e-5).n_filters == 2
+    with pytest.raises(ValueError, match="add up to"):
+        FilterBank("x", tuple(loose))
+
+
+def test_the_largest_spline_order_still_adds_up_to_one():
+    assert FilterBank.spline(1000).unity_defect() < 1e-12
+
+
+@pytest.mark.parametrize(
+    "make", [lambda f: FilterBank("x", f), lambda f: FilterBank.from_callables(f, name="x")]
+)
+def test_the_low_pass_must_come_first(make):
+    with pytest.raises(
+        ValueError, match=r"filter 0 of bank 'x' is 0 .*filter 1 is 1 there: put the low-pass first"
+    ):
+        make((other_half, half))
+    third = np.sqrt(1 / 3)
+    with pytest.raises(
+        ValueError, match=r"filter 0 of bank 'x' is 0\.57735.*no filter of the bank is a low-pass"
+    ):
+        make((lambda x: np.full_like(x, third),) * 3)
+    for bank in (FilterBank.sigmoid(1.0), FilterBank.entropy(0.3), FilterBank.spline(7)):
+        assert make(bank.filters).n_filters == bank.n_filters
+
+
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
+        (lambda: FilterBank.spline(1001), ValueError, "order is 1001; at most 1000 is wanted"),
+        (lambda: FilterBank.spline(1100), ValueError, "order is 1100; at most 1000 is wanted"),
+        (lambda: FilterBank("x", (np.cos,)), ValueError, "filters holds 1; at least two"),
+        (lambda: FilterBank("x", (half, 3)), TypeError, r"filters\[1\] is a int"),
+        (lambda: FilterBank("x", (half, other_half), (4.0,)), ValueError, r"breakpoints is 4\.0"),
         (lambda: FilterBank.from_name("har"), ValueError, "bank is 'har'.*did you mean 'haar'"),
         (lambda: FilterBank.from_name(3), TypeError, "bank is a int; a name or a FilterBank"),
         (lambda: FilterBank.spline(0), ValueError, "order is 0"),
