@@ -67,6 +67,8 @@ sphinx_gallery_conf = {
 }
 
 html_math_renderer = "mathml"
+# Quotes and dashes of a command line must survive a copy.
+smartquotes = False
 html_theme = "pydata_sphinx_theme"
 html_title = "scinn"
 html_static_path = ["_static"]

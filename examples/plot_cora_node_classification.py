@@ -38,8 +38,8 @@ for name, values in accuracy.items():
 # % (MLP).
 #
 # **What you see**: on this small graph, too, every method that sees the links is far ahead of the one that
-# does not. Differences between the three are of the order of their spread over seeds, and a figure of three
-# seeds decides nothing: ``scinn reproduce framelets`` measures the claims on the real graphs.
+# does not. Shrinkage is ahead here, where most words are noise. Three seeds of one small graph decide nothing:
+# ``scinn reproduce framelets`` measures the claims on the real ones.
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
 names = list(accuracy)
 means = [np.mean(accuracy[name]) for name in names]

@@ -411,7 +411,10 @@ def data_fetch(names: tuple[str, ...], to: Path | None, as_json: bool) -> None:
 @click.option("--run", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), default=None,
               help="Cite what the run in this output folder used.")  # fmt: skip
 def cite(names: tuple[str, ...], form: str, folder: Path | None) -> None:
-    """Print how to cite papers, data sets, libraries or (without names) scinn itself."""
+    """Print how to cite papers, entries of the bibliography or (without names) scinn itself.
+
+    With --run, what a finished run used: its papers, data sets and scinn.
+    """
     from scinn.papers import cite as citation
 
     if folder is not None:

@@ -12,6 +12,7 @@ import pytest
 
 import scinn
 from scinn.papers import PAPERS
+from scinn.reproduce.claims import select_claims
 from scinn.reproduce.report import measured_text
 from scinn.verify import framelets as properties
 
@@ -76,18 +77,29 @@ def test_numbers_of_the_readme_are_the_recorded_ones():
         )
     verdicts = Counter(c["verdict"] for c in claims)
     words = (
-        f"{verdicts['reproduced']} of {len(claims)} reproduced, {verdicts['direction holds']} in direction"
+        f"of {len(claims)} claims {verdicts['reproduced']} reproduced, {verdicts['direction holds']} in direction, "
+        f"{verdicts['not reproduced']} not"
     )
     assert words in readme
     assert f"[{len(properties.PROPERTIES)}, and their tests]" in readme
     benchmarks = json.loads((results / "bench" / "bench.json").read_text(encoding="utf-8"))["benchmarks"]
     rows = [row for bench in benchmarks for row in bench["rows"]]
-    for case, peer in (
-        ("Cora, 16 signals, defect <= 1e-06", "PyGSP"),
-        ("one epoch on Cora", "released code"),
-    ):
-        (row,) = [row for row in rows if row["case"] == case and row["peer"].startswith(peer)]
-        assert f"{row['ratio']:.1f} x {peer}" in readme
+    ratios = [row["ratio"] for row in rows if row["peer"].startswith("PyGSP")]
+    assert f"{min(ratios):.1f} to {max(ratios):.1f} x PyGSP" in readme
+    (epoch,) = [row["ratio"] for row in rows if row["peer"].startswith("released code")]
+    assert f"{epoch:.1f} x the released code" in readme
+
+
+@pytest.mark.parametrize("key", [p.key for p in PAPERS.values() if p.status == "built"])
+def test_recorded_results_are_of_the_claims_of_today(key):
+    path = ROOT / "docs" / "results" / key / "claims.json"
+    recorded = {c["claim"]: c for c in json.loads(path.read_text(encoding="utf-8"))["claims"]}
+    today = {claim.id: claim for claim in select_claims((key,))}
+    assert list(recorded) == list(today)
+    for name, claim in today.items():
+        record = recorded[name]
+        assert (record["statement"], record["success_rule"]) == (claim.statement, claim.success_rule)
+        assert record["protocol"]["text"] == claim.protocol
 
 
 def test_links_of_the_readme_lead_somewhere():

@@ -96,7 +96,8 @@ class Claims(ResultsDirective):
         rows = []
         for claim in record["claims"]:
             name = nodes.paragraph("", "", nodes.literal(text=claim["claim"]))
-            what = [nodes.paragraph(text=claim["statement"]), name]
+            rule = nodes.paragraph("", "", nodes.emphasis(text=claim["success_rule"]))
+            what = [nodes.paragraph(text=claim["statement"]), rule, name]
             reported = with_unit(number_text(claim["reported"], claim["unit"]), claim["unit"])
             verdict = [
                 nodes.paragraph("", "", verdict_node(claim["verdict"])),

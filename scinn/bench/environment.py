@@ -29,7 +29,7 @@ def environment() -> dict[str, str | int]:
         "scinn": __version__,
         "python": platform.python_version(),
         **versions,
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "cpu": cpu_name(),
         "cores": usable_cores(),
         "threads": 1,

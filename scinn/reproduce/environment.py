@@ -86,7 +86,7 @@ def _environment_text(threads: int) -> tuple[tuple[str, Any], ...]:
         ("python", platform.python_version()),
         *libraries().items(),
         ("blas", name or "unknown"),
-        ("platform", platform.platform()),
+        ("platform", f"{platform.system()} {platform.machine()}"),
         ("cpu", cpu_name()),
         ("cores", usable_cores()),
         ("threads", threads),

@@ -190,7 +190,7 @@ def _noise_claim(dataset: str, kind: str, over: str) -> Claim:
         parameters={"dataset": dataset, "noise": kind, "over": over},
         statement=f"Under {kind} noise UFGConv-S is more accurate than {TITLES[over]} on {DATASET_TITLES[dataset]}.",
         reported=None,
-        source="robustness study (figures not read)",
+        source="robustness study; its numbers were not available to us",
         dataset=(dataset,),
         protocol=(
             ("Each feature entry is flipped with probability p. " if kind == "node" else "")

@@ -268,7 +268,8 @@ def _robustness(results: Results, budget: str) -> FigureSpec | None:
     return FigureSpec(
         "robustness",
         "Noise in nodes and edges",
-        "Accuracy of methods trained and tested on the noisy graph, published settings; bars are one standard deviation.",
+        "Accuracy of methods trained and tested on the noisy graph, published settings; bars are one standard "
+        "deviation. The axes do not start at zero.",
         figure,
         rows,
     )

@@ -95,7 +95,7 @@ class ProgressDisplay:
         remaining = progress.total - progress.done
         if not computed or not remaining:
             return ""
-        return f"about {duration((time.monotonic() - self._start) / computed * remaining)} to go"
+        return f"at least {duration((time.monotonic() - self._start) / computed * remaining)} to go"
 
     def _talk(self) -> None:
         while not self._stop.wait(self._every):

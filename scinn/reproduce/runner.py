@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,7 +97,7 @@ class Progress:
     Parameters
     ----------
     phase : str
-        ``"running"``, ``"judging"`` or ``"drawing"``.
+        ``"fetching"``, ``"running"``, ``"judging"`` or ``"drawing"``.
     done, total : int
         Cells; the total grows when a claim asks for a second stage.
     reused : int
@@ -176,7 +176,7 @@ def rerun_command(claim_id: str, budget: str, seed: int) -> str:
     return f"scinn reproduce {shlex.quote(claim_id)} --budget {budget} --seed {seed}"
 
 
-def _missing_data(claim: Claim) -> str | None:
+def _missing_data(claim: Claim, failures: Mapping[str, str]) -> str | None:
     if not claim.dataset:
         return None
     from scinn import datasets
@@ -184,9 +184,11 @@ def _missing_data(claim: Claim) -> str | None:
     missing = [name for name in claim.dataset if not datasets.available(name)]
     if not missing:
         return None
-    return (
+    text = (
         f"data: {', '.join(missing)} not on this machine; get it with: scinn data fetch {' '.join(missing)}"
     )
+    whys = [f"{name}: {failures[name]}" for name in missing if name in failures]
+    return f"{text} ({'; '.join(whys)})" if whys else text
 
 
 def _ask(askers: Sequence[_Asker], config: RunConfig, ledger: _Ledger) -> bool:
@@ -410,8 +412,29 @@ def _write(
     return result
 
 
-def _askers(names: Iterable[str]) -> list[_Asker]:
-    return [_Asker(claim, reason=_missing_data(claim)) for claim in select_claims(tuple(names))]
+def _fetch_missing(claims: Sequence[Claim], tell: Callable[[str], None]) -> dict[str, str]:
+    """Download the sets that claims want and this machine lacks; return why one was refused or not reached.
+
+    Where the network does not answer for one set, the others are not tried.
+    """
+    from scinn import datasets
+    from scinn.datasets.store import is_offline
+    from scinn.exceptions import ChecksumError, DataUnavailableError
+
+    failures: dict[str, str] = {}
+    names = dict.fromkeys(name for claim in claims for name in claim.dataset)
+    for name in () if is_offline() else names:
+        if datasets.available(name):
+            continue
+        tell(name)
+        try:
+            datasets.fetch(name)
+        except ChecksumError as error:
+            failures[name] = str(error).splitlines()[0]
+        except (DataUnavailableError, OSError):
+            failures[name] = "its download failed"
+            break
+    return failures
 
 
 def run(config: RunConfig, progress: Callable[[Progress], None] | None = None) -> RunResult:
@@ -441,7 +464,7 @@ def run(config: RunConfig, progress: Callable[[Progress], None] | None = None) -
     KeyboardInterrupt
         Passed on; every finished cell is in the journal.
     """
-    askers = _askers(config.names)
+    claims = select_claims(config.names)
     config.out.mkdir(parents=True, exist_ok=True)
     with OutputLock(config.out):
         write_text(config.out / "run.toml", config.to_toml())
@@ -449,6 +472,8 @@ def run(config: RunConfig, progress: Callable[[Progress], None] | None = None) -
         journal = Journal(config.out / "journal.jsonl", [folder / "journal.jsonl" for folder in config.reuse])
         ledger = _Ledger()
         executor = _Executor(config, journal, ledger, progress)
+        failures = _fetch_missing(claims, lambda name: executor.tell(0, name, "fetching"))
+        askers = [_Asker(claim, reason=_missing_data(claim, failures)) for claim in claims]
         _collect(askers, config, ledger, executor)
         notes = [
             f"{n} recorded cell{'s' if n > 1 else ''} ran again: {what} changed since"
@@ -528,7 +553,7 @@ def merge(folders: Sequence[Path], out: Path, *, mixed: bool = False) -> RunResu
         pass
     for asker in askers:
         if asker.reason is None and not any((asker.claim.paper, c) in found for c in asker.asked):
-            asker.reason = _missing_data(asker.claim)
+            asker.reason = _missing_data(asker.claim, {})
     out.mkdir(parents=True, exist_ok=True)
     with OutputLock(out):
         journal = Journal(out / "journal.jsonl")
@@ -537,7 +562,9 @@ def merge(folders: Sequence[Path], out: Path, *, mixed: bool = False) -> RunResu
                 journal.append({name: value for name, value in record.items() if name != "format"})
         write_text(out / "run.toml", config.to_toml())
         write_text(out / "environment.txt", (folders[0] / "environment.txt").read_text(encoding="utf-8"))
-        return _write(config, askers, ledger, [f"merged from {len(folders)} folders"])
+        return _write(
+            config, askers, ledger, [f"merged from {len(folders)} folder{'s' * (len(folders) > 1)}"]
+        )
 
 
 def _refuse_mixed(records: Iterable[dict[str, Any]], mixed: bool) -> None:

@@ -565,7 +565,7 @@ def _all() -> tuple[Property, ...]:
         (
             "printed-coefficients",
             series,
-            "Haar coefficients equal the published digits.",
+            "The first Haar coefficients equal the digits in this module's table.",
             _printed_coefficients,
         ),
         ("exact-tight-frame", tight, "W' W = I for any graph, dilation and arrangement.", _exact_tight_frame),
@@ -583,8 +583,8 @@ def _all() -> tuple[Property, ...]:
             "The error is at most the filters' errors added up.",
             _chebyshev_error_bound,
         ),
-        ("tightness-table", table, "The defect has the published values.", _tightness_table),
-        ("defect-on-graphs", table, "No graph exceeds the published defect.", _defect_within_table),
+        ("tightness-table", table, "The defect has the values of this module's table.", _tightness_table),
+        ("defect-on-graphs", table, "No graph exceeds the defect in that table.", _defect_within_table),
         ("defect-falls", table, "The defect falls from n = 4 to rounding.", _defect_falls),
         ("three-ways", series, "Matrix-free = materialised = eigen-decomposition.", _three_ways),
         ("permutation", graph_theory, "Renumbering nodes renumbers coefficients.", _permutation),
@@ -599,11 +599,16 @@ def _all() -> tuple[Property, ...]:
         ("eigenvector", graph_theory, "An eigenvector is multiplied by the response.", _eigenvector),
         ("components", graph_theory, "Components of a graph never mix.", _components),
         ("isolated-node", graph_theory, "An isolated node is multiplied by g.", _isolated_node),
-        ("sqrt-degree", graph_theory, "sqrt(degree) has no detail (0.0886 at n = 2).", _root_degree),
+        ("sqrt-degree", graph_theory, "sqrt(degree) has no detail (at n = 2: 0.0886 of it).", _root_degree),
         ("scale-freedom", graph_theory, "Only the ratio to lambda_max matters.", _scale_freedom),
         ("lambda-max", series, "A slightly wrong lambda_max changes little.", _lambda_max_matters_little),
         ("lambda-max-refused", series, "A lambda_max inside the spectrum is refused.", _lambda_max_too_small),
-        ("worked-example", graph_theory, "A path of three nodes gives the printed values.", _worked_example),
+        (
+            "worked-example",
+            graph_theory,
+            "A path of three nodes gives its known coefficients.",
+            _worked_example,
+        ),
     ]
     own = tuple(Property("framelets", name, theorem, text, run) for name, theorem, text, run in rows)
     return own + LAYER_PROPERTIES

@@ -32,6 +32,7 @@ def toy(monkeypatch, tmp_path):
     monkeypatch.setitem(claims.MODULES, "framelets", "toy_paper")
     monkeypatch.setenv("SCINN_DATA", str(tmp_path / "no-data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-cache"))
+    monkeypatch.setenv("SCINN_OFFLINE", "1")
     return importlib.import_module("toy_paper")
 
 

@@ -300,3 +300,31 @@ def test_cells_in_shards_are_a_partition(toy):
     for n in (1, 2, 3, 7):
         homes = [[i for i in range(1, n + 1) if _in_shard("framelets", cell, (i, n))] for cell in cells]
         assert all(len(home) == 1 for home in homes)
+
+
+def test_missing_data_is_fetched_once_and_a_refusal_is_told(toy, tmp_path, monkeypatch):
+    from scinn import datasets
+    from scinn.exceptions import ChecksumError, DataUnavailableError
+
+    monkeypatch.setenv("SCINN_OFFLINE", "0")
+    asked = []
+
+    def refuse(error):
+        def fetch(name):
+            asked.append(name)
+            raise error
+
+        return fetch
+
+    for error, words in (
+        (DataUnavailableError("no answer"), "(nci1: its download failed)"),
+        (ChecksumError("nci1: altered file\nmore"), "(nci1: nci1: altered file)"),
+    ):
+        monkeypatch.setattr(datasets, "fetch", refuse(error))
+        result = run(RunConfig(names=("framelets:absent",), budget="smoke", out=tmp_path / "out"))
+        assert result.records[0]["reason"].endswith(words)
+    assert asked == ["nci1", "nci1"]
+    monkeypatch.setenv("SCINN_OFFLINE", "1")
+    result = run(RunConfig(names=("framelets:absent",), budget="smoke", out=tmp_path / "out"))
+    assert result.records[0]["reason"].endswith("scinn data fetch nci1")
+    assert len(asked) == 2
