@@ -17,11 +17,13 @@ wavelet shrinkage, JASA 90.
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from scinn._input import as_float_array, check_choice, check_positive_int
+from scinn._input import as_csr, as_float_array, check_choice, check_in_range, check_positive_int
+from scinn.nn.layer import is_sparse
 
 __all__ = [
     "energy_scales",
@@ -98,9 +100,20 @@ def hard_threshold(x: Any, threshold: float) -> np.ndarray:
 
 def _checked(x: Any, threshold: float) -> tuple[np.ndarray, Any]:
     x = as_float_array(x, "x")
+    if isinstance(threshold, np.ndarray) and threshold.ndim == 0:
+        threshold = threshold.item()
+    if not isinstance(threshold, Real):
+        hint = (
+            "; for one threshold a band use shrink_bands"
+            if isinstance(threshold, np.ndarray | list | tuple)
+            else ""
+        )
+        raise TypeError(f"threshold must be one number >= 0, got {threshold!r}{hint}")
     if not threshold >= 0:
         raise ValueError(f"threshold must be a number >= 0, got {threshold!r}")
-    return x, x.dtype.type(threshold)
+    # Beyond the range of float32 it is infinite, which shrinks as much.
+    with np.errstate(over="ignore"):
+        return x, x.dtype.type(threshold)
 
 
 def universal_threshold(n: int, sigma: float = 1.0, *, normalized: bool = True) -> float:
@@ -131,8 +144,7 @@ def universal_threshold(n: int, sigma: float = 1.0, *, normalized: bool = True) 
     0.0764
     """
     n = check_positive_int(n, "n")
-    if not (sigma >= 0 and math.isfinite(sigma)):
-        raise ValueError(f"sigma must be a finite number >= 0, got {sigma!r}")
+    sigma = check_in_range(sigma, "sigma", 0.0)
     value = sigma * math.sqrt(2.0 * math.log(n))
     return value / math.sqrt(n) if normalized else value
 
@@ -194,12 +206,18 @@ def sure_threshold(x: Any, sigma: float = 1.0) -> float:
     True
     """
     x = as_float_array(x, "x")
-    if not (sigma >= 0 and math.isfinite(sigma)):
-        raise ValueError(f"sigma must be a finite number >= 0, got {sigma!r}")
+    sigma = check_in_range(sigma, "sigma", 0.0)
     n = x.size
     if n == 0 or sigma == 0:
         return 0.0
-    squares = np.sort(np.square(x, dtype=np.float64).ravel() / sigma**2)
+    largest = float(np.max(np.abs(x)))
+    if max(largest, sigma) < 1e140 and sigma > 1e-140 and largest / sigma < 1e140:
+        squares = np.sort(np.square(x, dtype=np.float64).ravel() / sigma**2)
+    else:
+        # The squares of x or sigma leave float64, not those of their ratio, or else it is far above any threshold.
+        with np.errstate(over="ignore"):
+            ratios = np.abs(x.ravel(), dtype=np.float64) / sigma
+        squares = np.sort(np.minimum(ratios, 1e140) ** 2)
     k = np.arange(1, n + 1)
     risk = (n - 2 * k + np.cumsum(squares) + (n - k) * squares) / n
     best = int(np.argmin(risk))
@@ -208,18 +226,26 @@ def sure_threshold(x: Any, sigma: float = 1.0) -> float:
     return sigma * min(chosen, math.sqrt(2.0 * math.log(n)))
 
 
-def energy_scales(coefficients: np.ndarray) -> np.ndarray:
+def energy_scales(coefficients: Any) -> np.ndarray:
     """Return each detail band's energy over the first detail band's: the paper's intended threshold scales.
 
     Parameters
     ----------
-    coefficients : ndarray, shape (n_bands, n_nodes) or (n_bands, n_nodes, n_features)
+    coefficients : array_like of float, shape (n_bands, n_nodes) or (n_bands, n_nodes, n_features)
         Low-pass band first.
 
     Returns
     -------
     ndarray of float64, shape (n_bands,)
-        Entry 0 (low-pass) is 0, entry 1 is 1. If the first detail band is all zero, every detail band gets 1.
+        Entry 0 (low-pass) is 0, entry 1 is 1. If the first detail band is all zero, every detail band gets 1. Energies
+        may leave float64, only their ratios need not: a ratio above its range is infinite.
+
+    Raises
+    ------
+    TypeError
+        For what is not an array of real numbers.
+    ValueError
+        For NaN, infinity or no bands.
 
     Examples
     --------
@@ -227,13 +253,31 @@ def energy_scales(coefficients: np.ndarray) -> np.ndarray:
     >>> energy_scales(np.array([[5.0], [1.0], [2.0]])).tolist()
     [0.0, 1.0, 4.0]
     """
-    c = coefficients.reshape(len(coefficients), -1)
+    c = as_float_array(coefficients, "coefficients", dtype=np.float64)
+    if c.ndim == 0 or len(c) == 0:
+        raise ValueError(
+            f"coefficients has shape {c.shape}; (n_bands, n_nodes) or (n_bands, n_nodes, n_features) is wanted, "
+            "with at least the low-pass band"
+        )
+    if isinstance(coefficients, np.ndarray) and coefficients.dtype == np.float64:
+        # Not the contiguous copy: the order in which BLAS sums depends on the layout.
+        c = coefficients
     scales = np.ones(len(c))
     scales[0] = 0.0
-    if len(c) > 1:
-        energy = np.array([float(np.vdot(band, band)) for band in c])
-        if energy[1] > 0:
-            scales[1:] = energy[1:] / energy[1]
+    if len(c) == 1:
+        return scales
+    detail = c[1:].reshape(len(c) - 1, math.prod(c.shape[1:]))
+    largest = np.max(np.abs(detail), axis=1, initial=0.0)
+    # Each band divided by a power of two, where the squares would overflow or vanish.
+    exponents = np.zeros(len(detail), dtype=np.int64)
+    extreme = (largest > 1e140) | ((largest < 1e-140) & (largest > 0))
+    exponents[extreme] = np.frexp(largest[extreme])[1]
+    if extreme.any():
+        detail = np.ldexp(detail, -exponents[:, None])
+    energy = np.array([float(np.vdot(band, band)) for band in detail])
+    if energy[0] > 0:
+        with np.errstate(over="ignore", under="ignore"):
+            scales[1:] = np.ldexp(energy / energy[0], 2 * (exponents - exponents[0]))
     return scales
 
 
@@ -284,8 +328,8 @@ def nonzero_share(coefficients: Any) -> float:
 
     Parameters
     ----------
-    coefficients : array_like
-        Any shape; empty counts as 0.
+    coefficients : array_like or sparse array
+        Any shape; empty counts as 0. NaN counts as not zero, but is refused in a sparse array.
 
     Returns
     -------
@@ -297,5 +341,8 @@ def nonzero_share(coefficients: Any) -> float:
     >>> nonzero_share([[1.0, 0.0], [0.0, 0.0]])
     0.25
     """
-    c = np.asarray(coefficients)
+    if is_sparse(coefficients):
+        matrix = as_csr(coefficients, "coefficients")
+        return float(matrix.nnz / math.prod(matrix.shape)) if math.prod(matrix.shape) else 0.0
+    c = as_float_array(coefficients, "coefficients", allow_nan=True)
     return float(np.count_nonzero(c) / c.size) if c.size else 0.0
