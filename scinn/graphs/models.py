@@ -19,7 +19,7 @@ from scinn.graphs.framelets import FrameletTransform
 from scinn.graphs.graph import Graph
 from scinn.graphs.pooling import GraphPool, UFGPool
 from scinn.graphs.shrinkage import nonzero_share
-from scinn.graphs.training import NodeResult, train_node_classifier
+from scinn.graphs.training import NodeResult, _as_mask, train_node_classifier
 from scinn.nn.activations import ReLU
 from scinn.nn.dense import Dense
 from scinn.nn.dropout import Dropout
@@ -413,7 +413,7 @@ class NodeClassifier:
         features : array_like or sparse array, shape (n_nodes, n_features)
             Node features.
         labels : array_like, shape (n_nodes,)
-            Classes of any sortable kind; those outside of the masks are not looked at.
+            Classes of any sortable kind; those outside of the masks are not looked at, None and NaN included.
         train_mask : array_like of bool, shape (n_nodes,)
             Nodes to learn from.
         val_mask : array_like of bool, shape (n_nodes,), optional
@@ -423,23 +423,24 @@ class NodeClassifier:
         -------
         NodeClassifier
             Itself.
+
+        Raises
+        ------
+        ValueError
+            For masks that are not boolean or select no node, and a class among the validation nodes that no training
+            node has.
         """
         check_choice(self.variant, "variant", (*_VARIANTS, "gcn", "mlp"))
         graph = graph if isinstance(graph, Graph) else Graph(graph)
         dtype = np.dtype(self.dtype)
         x = self._features(features, graph.n_nodes, dtype)
-        train_mask = np.asarray(train_mask, dtype=bool)
-        values = np.asarray(labels)
-        for name, array in (("labels", values), ("train_mask", train_mask)):
-            if array.shape != (graph.n_nodes,):
-                raise ValueError(f"{name} must have shape ({graph.n_nodes},), got {array.shape}")
-        self.classes_ = np.unique(values[train_mask])
-        target = np.searchsorted(self.classes_, values).clip(max=len(self.classes_) - 1)
-        used = train_mask if val_mask is None else train_mask | np.asarray(val_mask, dtype=bool)
-        if np.any(self.classes_[target[used]] != values[used]):
-            raise ValueError(
-                "labels of val_mask hold a class that no training node has; every class needs one"
-            )
+        train_mask = used = _as_mask(train_mask, graph.n_nodes, "train_mask")
+        if val_mask is not None:
+            val_mask = _as_mask(val_mask, graph.n_nodes, "val_mask")
+            used = train_mask | val_mask
+        self.classes_, target = _as_classes(
+            _as_values(labels, graph.n_nodes), np.flatnonzero(used), train_mask
+        )
         generator = as_generator(self.random_state)
         context: dict[str, Any] = {"graph": graph}
         if self.variant in _VARIANTS:
@@ -457,7 +458,7 @@ class NodeClassifier:
             x,
             target,
             train_mask=train_mask,
-            val_mask=None if val_mask is None else np.asarray(val_mask, dtype=bool),
+            val_mask=val_mask,
             context=context,
             n_epochs=self.n_epochs,
             learning_rate=self.learning_rate,
@@ -523,5 +524,44 @@ class NodeClassifier:
         -------
         float
         """
-        hits = self.predict() == np.asarray(labels)
-        return float(np.mean(hits if mask is None else hits[np.asarray(mask, dtype=bool)]))
+        predicted = self.predict()
+        hits = predicted == _as_values(labels, len(predicted))
+        return float(np.mean(hits if mask is None else hits[_as_mask(mask, len(predicted), "mask")]))
+
+
+def _as_values(labels: Any, n: int) -> np.ndarray:
+    try:
+        values = np.asarray(labels)
+    except ValueError as error:
+        raise ValueError(
+            f"labels cannot be read as an array ({error}); one label a node, {n}, is wanted"
+        ) from error
+    if values.shape != (n,):
+        raise ValueError(f"labels must have shape ({n},), got {values.shape}")
+    return values
+
+
+def _as_classes(
+    values: np.ndarray, used: np.ndarray, train_mask: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the classes of the training nodes and every node's number among them, 0 for the nodes not used."""
+    try:
+        # NaN is the one value that differs from itself.
+        missing = [node for node in used if values[node] is None or values[node] != values[node]]
+        if missing:
+            raise ValueError(
+                f"labels holds {values[missing[0]]} for node {missing[0]}, which a mask selects; known labels are "
+                "wanted there: leave unlabelled nodes out of train_mask and val_mask"
+            )
+        classes = np.unique(values[train_mask])
+        numbers = np.searchsorted(classes, values[used]).clip(max=len(classes) - 1)
+    except TypeError as error:
+        raise TypeError(
+            f"labels cannot be sorted ({error}); known labels of one kind are wanted where a mask selects: pass them as "
+            "strings, or as integers"
+        ) from error
+    if np.any(classes[numbers] != values[used]):
+        raise ValueError("labels of val_mask hold a class that no training node has; every class needs one")
+    target = np.zeros(len(values), dtype=np.int64)
+    target[used] = numbers
+    return classes, target

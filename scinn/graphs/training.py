@@ -112,8 +112,16 @@ def _percent(logits: np.ndarray, labels: np.ndarray) -> float:
 def _as_mask(mask: Any, n: int, name: str) -> np.ndarray:
     mask = np.asarray(mask)
     if mask.dtype != np.bool_ or mask.shape != (n,):
+        hint = ""
+        if mask.dtype.kind in "iuf":
+            only_bits = mask.shape == (n,) and np.isin(mask, (0, 1)).all()
+            hint = (
+                f"; for zeros and ones pass {name}.astype(bool)"
+                if only_bits
+                else f"; for node numbers make one: {name} = numpy.isin(numpy.arange({n}), nodes)"
+            )
         raise ValueError(
-            f"{name} must be a boolean array of shape ({n},), got {mask.dtype} of shape {mask.shape}"
+            f"{name} must be a boolean array of shape ({n},), got {mask.dtype} of shape {mask.shape}{hint}"
         )
     if not mask.any():
         raise ValueError(f"{name} selects no node; at least one is needed")

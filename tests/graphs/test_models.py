@@ -309,6 +309,60 @@ def test_node_classifier_refuses(task):
         model.fit(graph, x, labels, train_mask=labels == 0, val_mask=labels == 1)
 
 
+@pytest.mark.parametrize("unknown", [None, float("nan"), 3, "other"])
+def test_node_classifier_does_not_look_at_labels_outside_of_the_masks(task, unknown):
+    graph, x, labels, masks, _ = task
+    names = np.array(["ham", "spam"], dtype=object)[labels]
+    used = masks["train_mask"] | masks["val_mask"]
+    masks = {name: masks[name] for name in ("train_mask", "val_mask")}
+    model = NodeClassifier("gcn", n_epochs=3, random_state=0).fit(graph, x, names, **masks)
+    hidden = names.copy()
+    hidden[~used] = unknown
+    again = NodeClassifier("gcn", n_epochs=3, random_state=0).fit(graph, x, hidden, **masks)
+    np.testing.assert_array_equal(again.predict_proba(), model.predict_proba())
+    hidden[np.flatnonzero(masks["val_mask"])[0]] = None
+    with pytest.raises(ValueError, match=r"labels holds None for node .*leave unlabelled nodes out"):
+        model.fit(graph, x, hidden, **masks)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (
+            {"train_mask": np.arange(N)},
+            r"train_mask must be a boolean .*int64.*numpy\.isin\(numpy\.arange\(60\), nodes",
+        ),
+        ({"train_mask": np.arange(5)}, r"train_mask must be a boolean .*shape \(5,\); for node numbers"),
+        ({"train_mask": np.arange(N) % 2}, r"pass train_mask\.astype\(bool\)"),
+        ({"train_mask": np.zeros(N, dtype=bool)}, "train_mask selects no node"),
+        ({"val_mask": np.zeros(N, dtype=bool)}, "val_mask selects no node"),
+        ({"val_mask": np.ones(7, dtype=bool)}, r"val_mask must be a boolean array of shape \(60,\)"),
+        ({"val_mask": np.arange(N)}, "val_mask must be a boolean"),
+    ],
+)
+def test_node_classifier_refuses_masks(task, change, match):
+    graph, x, labels, masks, _ = task
+    masks = {"train_mask": masks["train_mask"], "val_mask": masks["val_mask"], **change}
+    with pytest.raises(ValueError, match=match):
+        NodeClassifier("gcn", n_epochs=1).fit(graph, x, labels, **masks)
+
+
+def test_node_classifier_takes_masks_as_lists_and_refuses_mixed_labels(task):
+    graph, x, labels, masks, _ = task
+    model = NodeClassifier("gcn", n_epochs=1, random_state=0)
+    model.fit(graph, x, labels, train_mask=masks["train_mask"].tolist())
+    with pytest.raises(ValueError, match="mask must be a boolean array"):
+        model.score(labels, np.arange(5))
+    with pytest.raises(ValueError, match="labels must have shape"):
+        model.score(labels[:5])
+    mixed = labels.astype(object)
+    mixed[np.flatnonzero(masks["train_mask"])[0]] = "one"
+    with pytest.raises(TypeError, match="labels cannot be sorted"):
+        model.fit(graph, x, mixed, train_mask=masks["train_mask"])
+    with pytest.raises(ValueError, match="labels cannot be read as an array"):
+        model.fit(graph, x, [[0]] * 3 + [[0, 1]], train_mask=masks["train_mask"])
+
+
 def test_saved_network_predicts_the_same(task, tmp_path):
     _, x, _, _, context = task
     network = _networks()["shrink"]
