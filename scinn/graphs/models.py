@@ -19,7 +19,7 @@ from scinn.graphs.framelets import FrameletTransform
 from scinn.graphs.graph import Graph
 from scinn.graphs.pooling import GraphPool, UFGPool
 from scinn.graphs.shrinkage import nonzero_share
-from scinn.graphs.training import NodeResult, _as_mask, train_node_classifier
+from scinn.graphs.training import NodeResult, as_mask, train_node_classifier
 from scinn.nn.activations import ReLU
 from scinn.nn.dense import Dense
 from scinn.nn.dropout import Dropout
@@ -434,9 +434,9 @@ class NodeClassifier:
         graph = graph if isinstance(graph, Graph) else Graph(graph)
         dtype = np.dtype(self.dtype)
         x = self._features(features, graph.n_nodes, dtype)
-        train_mask = used = _as_mask(train_mask, graph.n_nodes, "train_mask")
+        train_mask = used = as_mask(train_mask, graph.n_nodes, "train_mask")
         if val_mask is not None:
-            val_mask = _as_mask(val_mask, graph.n_nodes, "val_mask")
+            val_mask = as_mask(val_mask, graph.n_nodes, "val_mask")
             used = train_mask | val_mask
         self.classes_, target = _as_classes(
             _as_values(labels, graph.n_nodes), np.flatnonzero(used), train_mask
@@ -526,7 +526,7 @@ class NodeClassifier:
         """
         predicted = self.predict()
         hits = predicted == _as_values(labels, len(predicted))
-        return float(np.mean(hits if mask is None else hits[_as_mask(mask, len(predicted), "mask")]))
+        return float(np.mean(hits if mask is None else hits[as_mask(mask, len(predicted), "mask")]))
 
 
 def _as_values(labels: Any, n: int) -> np.ndarray:

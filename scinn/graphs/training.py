@@ -109,7 +109,7 @@ def _percent(logits: np.ndarray, labels: np.ndarray) -> float:
     return 100.0 * float(np.mean(logits.argmax(axis=1) == labels)) if len(labels) else float("nan")
 
 
-def _as_mask(mask: Any, n: int, name: str) -> np.ndarray:
+def as_mask(mask: Any, n: int, name: str) -> np.ndarray:
     mask = np.asarray(mask)
     if mask.dtype != np.bool_ or mask.shape != (n,):
         hint = ""
@@ -199,10 +199,10 @@ def train_node_classifier(
         raise ValueError(
             f"labels must be integers of shape ({n},), got {labels.dtype} of shape {labels.shape}"
         )
-    train_mask = _as_mask(train_mask, n, "train_mask")
+    train_mask = as_mask(train_mask, n, "train_mask")
     inputs = {name: value for name, value in (context or {}).items() if name in network.context}
-    val = None if val_mask is None else np.flatnonzero(_as_mask(val_mask, n, "val_mask"))
-    test = None if test_mask is None else np.flatnonzero(_as_mask(test_mask, n, "test_mask"))
+    val = None if val_mask is None else np.flatnonzero(as_mask(val_mask, n, "val_mask"))
+    test = None if test_mask is None else np.flatnonzero(as_mask(test_mask, n, "test_mask"))
 
     def validate(net: Any) -> dict[str, float]:
         logits = net(features, **inputs)
