@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from scinn.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh, sigmoid
 from scinn.nn.combine import Add, Concat
+from scinn.nn.convolution import Conv2d
 from scinn.nn.dense import Dense
 from scinn.nn.dropout import Dropout
 from scinn.nn.embedding import Embedding
 from scinn.nn.history import History
+from scinn.nn.images import to_channels_first, to_channels_last
 from scinn.nn.initializers import initialize
 from scinn.nn.layer import Layer, nbytes, register_layer
 from scinn.nn.losses import (
@@ -18,9 +20,11 @@ from scinn.nn.losses import (
     softmax_cross_entropy,
 )
 from scinn.nn.network import Network, Node
-from scinn.nn.normalization import BatchNorm
+from scinn.nn.normalization import BatchNorm, BatchNormReLU
 from scinn.nn.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from scinn.nn.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from scinn.nn.schedules import Constant, Cosine, Exponential, ReduceLROnPlateau, StepDecay, Warmup
+from scinn.nn.threads import n_threads_in_use, use_threads
 from scinn.nn.training import Batch, fit, minibatches
 
 __all__ = [
@@ -30,18 +34,23 @@ __all__ = [
     "Adam",
     "AdamW",
     "Add",
+    "AvgPool2d",
     "Batch",
     "BatchNorm",
+    "BatchNormReLU",
     "Concat",
     "Constant",
+    "Conv2d",
     "Cosine",
     "Dense",
     "Dropout",
     "Embedding",
     "Exponential",
+    "GlobalAvgPool2d",
     "History",
     "Layer",
     "LeakyReLU",
+    "MaxPool2d",
     "Network",
     "Node",
     "Optimizer",
@@ -58,9 +67,13 @@ __all__ = [
     "kl_divergence",
     "minibatches",
     "mse",
+    "n_threads_in_use",
     "nbytes",
     "register_layer",
     "sigmoid",
     "softmax",
     "softmax_cross_entropy",
+    "to_channels_first",
+    "to_channels_last",
+    "use_threads",
 ]

@@ -1,4 +1,4 @@
-"""Batch normalisation over all axes but the last."""
+"""Batch normalisation over all axes but the last, alone and fused with the rectifier that mostly follows it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scinn.nn.layer import Layer, check_dtype, check_input, register_layer
-from scinn.nn.sums import column_sums
+from scinn.nn.images import readable
+from scinn.nn.layer import Layer, check_dtype, check_input, check_output_gradient, register_layer
 from scinn.random import Key
 
-__all__ = ["BatchNorm"]
+__all__ = ["BatchNorm", "BatchNormReLU"]
 
 
 class BatchNormSaved(NamedTuple):
-    """Normalised input and statistics (float64); ``n_rows`` is 0 where running statistics were used."""
+    """Input and statistics (float64); ``n_rows`` is 0 where running statistics were used."""
 
-    normalized: np.ndarray
+    x: np.ndarray
     mean: np.ndarray
     variance: np.ndarray
     n_rows: int
@@ -64,6 +64,7 @@ class BatchNorm(Layer):
     """
 
     Saved = BatchNormSaved
+    _rectify = False
 
     def __init__(
         self, n_features: int, *, momentum: float = 0.1, eps: float = 1e-5, dtype: Any = np.float32
@@ -85,7 +86,7 @@ class BatchNorm(Layer):
     def forward(
         self, x: np.ndarray, *, train: bool = False, key: Key | None = None
     ) -> tuple[np.ndarray, BatchNormSaved]:
-        """Return the normalised input.
+        """Return the normalised batch.
 
         Parameters
         ----------
@@ -101,39 +102,77 @@ class BatchNorm(Layer):
         y : ndarray
             Same shape.
         saved : BatchNormSaved
+
+        Raises
+        ------
+        ValueError
+            In training, for a batch of one row, and for NaN or infinite values.
         """
+        from scinn.kernels import normalization as kernels
+
         check_input(x, self, n_features=self.n_features, min_ndim=2)
-        n_rows = x.size // self.n_features
+        rows = readable(x).reshape(-1, self.n_features)
         if train:
-            if n_rows < 2:
-                raise ValueError(
-                    f"BatchNorm: a training batch needs at least two rows, got {n_rows} (shape {x.shape}); "
-                    "drop the last short batch or choose another batch size"
-                )
-            mean = column_sums(x) / n_rows
-            centered = x - mean.astype(x.dtype)
-            residual = column_sums(centered) / n_rows
-            variance = np.maximum(column_sums(centered * centered) / n_rows - residual * residual, 0.0)
+            mean, variance = self._batch_statistics(rows)
         else:
             mean = self.state["mean"].astype(np.float64)
             variance = self.state["variance"].astype(np.float64)
-            centered = x - mean.astype(x.dtype)
-        normalized = centered * (1.0 / np.sqrt(variance + self.eps)).astype(x.dtype)
-        y = normalized * self.params["scale"] + self.params["shift"]
-        return y, BatchNormSaved(normalized, mean, variance, n_rows if train else 0)
+        saved = BatchNormSaved(x, mean, variance, len(rows) if train else 0)
+        y = np.empty(x.shape, dtype=x.dtype)
+        kernels.normalize(rows, *self._affine(saved), self._rectify, y.reshape(rows.shape))
+        return y, saved
+
+    def _batch_statistics(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        from scinn.kernels import normalization as kernels
+
+        who, n_rows = type(self).__name__, len(rows)
+        if n_rows < 2:
+            raise ValueError(
+                f"{who}: a training batch needs at least two rows, got {n_rows} (of {self.n_features} features); "
+                "drop the last short batch or choose another batch size"
+            )
+        sums, squares = np.zeros(self.n_features), np.zeros(self.n_features)
+        kernels.moments(rows, sums, squares)
+        shift = sums / n_rows
+        with np.errstate(invalid="ignore"):
+            variance = np.maximum(squares / n_rows - shift * shift, 0.0)
+        if not np.isfinite(variance).all():
+            feature = int(np.argmin(np.isfinite(variance)))
+            raise ValueError(
+                f"{who}: x must be finite, got NaN, infinite or overflowing values of feature {feature}; check the data, "
+                "or lower the learning rate"
+            )
+        return rows[0] + shift, variance
+
+    def _affine(self, saved: BatchNormSaved) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what is subtracted, multiplied and added, in the parameters' dtype."""
+        scale, shift = self.params["scale"], self.params["shift"]
+        factor = (scale / np.sqrt(saved.variance + self.eps)).astype(scale.dtype)
+        return saved.mean.astype(scale.dtype), factor, readable(shift)
 
     def backward(self, saved: BatchNormSaved, dy: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return the gradients by the input, the scale and the shift."""
-        x_hat, scale = saved.normalized, self.params["scale"]
-        dscale, dshift = column_sums(dy * x_hat), column_sums(dy)
-        factor = (scale / np.sqrt(saved.variance + self.eps)).astype(dy.dtype)
+        from scinn.kernels import normalization as kernels
+
+        scale = self.params["scale"]
+        check_output_gradient(dy, self, saved.x.shape, scale.dtype)
+        rows, drows = (
+            readable(saved.x).reshape(-1, self.n_features),
+            readable(dy).reshape(-1, self.n_features),
+        )
+        affine = self._affine(saved)
+        sums, products = np.zeros(self.n_features), np.zeros(self.n_features)
+        kernels.normalize_sums(rows, drows, *affine, self._rectify, sums, products)
+        deviation = np.sqrt(saved.variance + self.eps)
+        constant = slope = np.zeros(self.n_features, dtype=scale.dtype)
         if saved.n_rows:
-            mean_dy = (dshift / saved.n_rows).astype(dy.dtype)
-            mean_dy_x_hat = (dscale / saved.n_rows).astype(dy.dtype)
-            dx = factor * (dy - mean_dy - x_hat * mean_dy_x_hat)
-        else:
-            dx = factor * dy
-        return dx, {"scale": dscale.astype(scale.dtype), "shift": dshift.astype(scale.dtype)}
+            constant = (scale / deviation * sums / saved.n_rows).astype(scale.dtype)
+            slope = (scale / deviation**3 * products / saved.n_rows).astype(scale.dtype)
+        dx = np.empty(saved.x.shape, dtype=dy.dtype)
+        kernels.normalize_gradient(
+            rows, drows, *affine, self._rectify, constant, slope, dx.reshape(rows.shape)
+        )
+        return dx, {"scale": (products / deviation).astype(scale.dtype), "shift": sums.astype(scale.dtype)}
 
     def update_state(self, saved: BatchNormSaved) -> None:
         """Move the running statistics towards those of the batch; after an inference forward do nothing."""
@@ -151,3 +190,26 @@ class BatchNorm(Layer):
             "eps": self.eps,
             "dtype": str(self.params["scale"].dtype),
         }
+
+
+@register_layer
+class BatchNormReLU(BatchNorm):
+    """Batch normalisation and the rectifier in one: ``y = max(scale x_hat + shift, 0)``.
+
+    Equal to :class:`BatchNorm` followed by :class:`ReLU`, in fewer passes over memory: the value in between is not
+    kept but computed again, in the same order of operations, where the backward pass asks for its sign. Parameters,
+    state and options are those of :class:`BatchNorm`.
+
+    References
+    ----------
+    S. Ioffe and C. Szegedy (2015), Batch normalization, algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> layer = BatchNormReLU(1, dtype=np.float64, eps=0.0)
+    >>> layer.forward(np.array([[1.0], [3.0]]), train=True)[0].tolist()
+    [[0.0], [1.0]]
+    """
+
+    _rectify = True
