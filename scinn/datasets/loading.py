@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, eye_array
 
-from scinn.datasets import generators, planetoid, store, tu
+from scinn.datasets import generators, images, planetoid, store, tu
 from scinn.datasets.registry import DatasetInfo, list_datasets, lookup
 from scinn.datasets.structures import Dataset, GraphCollection, ImageDataset, NodeDataset, SignalDataset
 from scinn.exceptions import ChecksumError, DataUnavailableError
@@ -97,7 +97,8 @@ def checksum(name: str, **options: Any) -> str:
     Returns
     -------
     str
-        For archives and embedded sets the recorded one, which needs no file; for generated sets computed.
+        For archives and embedded sets the recorded one, which needs no file; computed for generated sets and
+        for ``cifar10-full``, whose publisher's own checksums are recorded instead.
 
     Raises
     ------
@@ -107,7 +108,7 @@ def checksum(name: str, **options: Any) -> str:
     info = lookup(name)
     if info.unavailable:
         raise DataUnavailableError(how_to_get(name))
-    return store.content_checksum(load(name, **options)) if info.kind == "generated" else info.content_sha256
+    return info.content_sha256 or store.content_checksum(load(name, **options))
 
 
 def how_to_get(name: str) -> str:
@@ -139,7 +140,8 @@ def fetch(
     Parameters
     ----------
     names : str or iterable of str, optional
-        Names or aliases; default every set that is read from files.
+        Names or aliases; default every set that is read from files, but for the large ones
+        (:attr:`DatasetInfo.large`), which must be named.
     to : path, optional
         Directory for one ``<name>.npz`` a set; made where missing. Default: the cache.
     callback : callable, optional
@@ -157,8 +159,10 @@ def fetch(
     DataUnavailableError, ChecksumError
         As in :func:`load`.
     """
-    wanted = list_datasets("archive") if names is None else [names] if isinstance(names, str) else list(names)
-    infos = [lookup(name) for name in wanted]
+    if names is None:
+        infos = [info for info in map(lookup, list_datasets("archive")) if not info.large]
+    else:
+        infos = [lookup(name) for name in ([names] if isinstance(names, str) else names)]
     for info in infos:
         if info.kind != "archive":
             raise ValueError(f"names: {info.name} is {info.kind} and has no file to fetch; load() makes it")
@@ -186,7 +190,7 @@ def _local(info: DatasetInfo) -> Dataset | None:
     path = _place(info)
     if path is None:
         return None
-    if path.name == info.file:
+    if path.name == info.file and not store.is_own_file(path):
         return _unpack(info, store.unpack_npz(store.read_checked(path, info, info.file_sha256)))
     from scinn._files import read_npz
 
@@ -195,11 +199,10 @@ def _local(info: DatasetInfo) -> Dataset | None:
         dataset = store.from_arrays(_result_type(info), info.name, arrays)
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise ChecksumError(
-            f"{info.name}: {path} cannot be read ({error}): expected content sha256 {info.content_sha256}, "
-            f"found no "
-            "complete set. Remove the file and load again."
+            f"{info.name}: {path} cannot be read ({error}): expected content sha256 "
+            f"{info.content_sha256 or 'none recorded'}, found no complete set. Remove the file and load again."
         ) from error
-    store.check_content(dataset, info, f"{path} (remove that file to get the set again)")
+    _check(dataset, info, f"{path} (remove that file to get the set again)")
     return dataset
 
 
@@ -211,13 +214,22 @@ def _downloaded(info: DatasetInfo) -> Dataset:
         dataset = planetoid.assemble(
             info.name, {key.removeprefix(prefix): value for key, value in files.items()}
         )
+    elif info.task == "image classification":
+        dataset = images.read_published(info, files)
     else:
         dataset = tu.read_zip(info.name, next(iter(files.values())))
-    store.check_content(dataset, info, ", ".join(info.urls))
+    _check(dataset, info, ", ".join(info.urls))
     # a read-only home must not cost the user the data that have just arrived
     with contextlib.suppress(OSError):
         _write(info, dataset, store.cache_directory())
     return dataset
+
+
+def _check(dataset: Dataset, info: DatasetInfo, where: str) -> None:
+    if not info.content_sha256 and isinstance(dataset, ImageDataset):
+        images.check_records(dataset, info, where)
+    else:
+        store.check_content(dataset, info, where)
 
 
 def _write(info: DatasetInfo, dataset: Dataset, directory: Path) -> Path:
@@ -238,12 +250,14 @@ def _write(info: DatasetInfo, dataset: Dataset, directory: Path) -> Path:
 
 
 def _result_type(info: DatasetInfo) -> type:
-    return NodeDataset if info.task == "node classification" else GraphCollection
+    return _RESULT_TYPES[info.task]
 
 
 def _unpack(info: DatasetInfo, arrays: dict[str, np.ndarray]) -> Dataset:
     if info.task == "graph classification":
         return tu.unpack(info.name, arrays)
+    if info.task == "image classification":
+        return images.unpack(info, arrays)
     n_nodes = len(arrays["y"])
     masks = np.zeros((3, n_nodes), dtype=bool)
     for mask, part in zip(masks, ("train_idx", "val_idx", "test_idx")):
@@ -322,6 +336,11 @@ def _grid_signal(
     return SignalDataset("grid-signal", adjacency, coordinates, signal)
 
 
+_RESULT_TYPES: dict[str, type] = {
+    "node classification": NodeDataset,
+    "graph classification": GraphCollection,
+    "image classification": ImageDataset,
+}
 _EMBEDDED: dict[str, Callable[[], Dataset]] = {"digits": _digits, "karate-club": _karate_club}
 _GENERATED: dict[str, Callable[..., Dataset]] = {
     "stochastic-block-model": generators.stochastic_block_model,

@@ -6,11 +6,15 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 __all__ = ["DATASETS", "DatasetInfo", "SourceFile", "list_datasets", "lookup"]
 
 PLANETOID_ADDRESS = "https://github.com/kimiyoung/planetoid/raw/master/data"
 TU_ADDRESS = "https://www.chrsmrrs.com/graphkerneldatasets"
+MNIST_ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist"
+FASHION_ADDRESS = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion"
+CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 KINDS = ("embedded", "generated", "archive")
 
 
@@ -23,20 +27,31 @@ class SourceFile:
     url : str
         Official address.
     sha256 : str
-        Checksum of one published copy.
+        Checksum of one published copy; empty where none is recorded.
     repackable : bool
         True where the publisher may pack the same content differently (zip archives): then the parsed arrays
         are held against :attr:`DatasetInfo.content_sha256` instead of the file against ``sha256``.
+    md5 : str
+        The publisher's own checksum, where that is all there is: it tells damage, and the checksum of the
+        arrays tells forgery.
     """
 
     url: str
-    sha256: str
+    sha256: str = ""
     repackable: bool = False
+    md5: str = ""
 
     @property
     def file_name(self) -> str:
         """Last part of the address."""
         return self.url.rsplit("/", 1)[1]
+
+    @property
+    def sum(self) -> str:
+        """The recorded checksum with the name of its algorithm."""
+        if self.sha256:
+            return f"sha256 {self.sha256}"
+        return f"md5 {self.md5}" if self.md5 else "sha256 none recorded"
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,13 @@ class DatasetInfo:
         File looked for in ``$SCINN_DATA`` and its checksum.
     content_sha256 : str
         Checksum of the arrays that ``load`` returns, whatever the packing (empty for generated sets).
+    record_md5 : tuple of str
+        Where no ``content_sha256`` is recorded: the publisher's checksums of the unpacked files, against
+        which the arrays are held.
+    class_names : tuple of str
+        What the classes are, where they have names.
+    large : bool
+        True where :func:`scinn.datasets.fetch` gets the set only if it is named.
     note : str
         What a user should know.
     unavailable : str
@@ -87,6 +109,9 @@ class DatasetInfo:
     file: str = ""
     file_sha256: str = ""
     content_sha256: str = ""
+    record_md5: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
+    large: bool = False
     note: str = ""
     unavailable: str = ""
 
@@ -100,7 +125,7 @@ _PLANETOID_PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
 
 
 def _planetoid(
-    name: str, title: str, counts: dict[str, int], sums: tuple[str, ...], **more: str
+    name: str, title: str, counts: dict[str, int], sums: tuple[str, ...], **more: Any
 ) -> DatasetInfo:
     sources = tuple(
         SourceFile(f"{PLANETOID_ADDRESS}/ind.{name}.{part}", value)
@@ -128,7 +153,7 @@ def _tu(
     zip_sha256: str,
     *,
     aliases: tuple[str, ...] = (),
-    **more: str,
+    **more: Any,
 ) -> DatasetInfo:
     name = published.lower().replace("&", "").replace("_", "-")
     return DatasetInfo(
@@ -143,6 +168,41 @@ def _tu(
         aliases=(f"tu-{name}", *aliases),
         sources=(SourceFile(f"{TU_ADDRESS}/{published}.zip", zip_sha256, repackable=True),),
         file=f"tu_{name.replace('-', '_')}.npz",
+        **more,
+    )
+
+
+_IDX_PARTS = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+
+
+def _idx(address: str, sums: tuple[str, ...]) -> tuple[SourceFile, ...]:
+    return tuple(SourceFile(f"{address}/{part}-ubyte.gz", md5=value) for part, value in zip(_IDX_PARTS, sums))
+
+
+def _images(name: str, title: str, counts: dict[str, int], **more: Any) -> DatasetInfo:
+    return DatasetInfo(
+        name=name,
+        kind="archive",
+        task="image classification",
+        title=title,
+        counts=MappingProxyType({"images": counts["train"] + counts["test"], **counts, "classes": 10}),
+        **more,
+    )
+
+
+def _cifar10(name: str, title: str, n_train: int, **more: Any) -> DatasetInfo:
+    return _images(
+        name,
+        title,
+        {"train": n_train, "test": 10000, "features": 3072},
+        licence="not stated by the publisher",
+        origin="A. Krizhevsky 2009, www.cs.toronto.edu/~kriz/cifar.html, binary version",
+        citation="krizhevsky2009learning",
+        sources=(SourceFile(CIFAR_ADDRESS, md5="c32a1d4ab5d03f1284b67883e8d87530"),),
+        class_names=(
+            *("airplane", "automobile", "bird", "cat", "deer"),
+            *("dog", "frog", "horse", "ship", "truck"),
+        ),
         **more,
     )
 
@@ -290,6 +350,78 @@ _ALL = (
         file_sha256="a162066ed76a974416533c6cd282c75d3c6bbace41f15a3fcfaab1a4c60e4585",
         content_sha256="5f1e1a594ec531733a7536e5f50d2d9c99e2ac1ce9d33648195d8de1b884d00c",
         note="82 of the 89 node labels are in use.",
+    ),
+    _images(
+        "mnist",
+        "MNIST: handwritten digits, 28 x 28 pixels",
+        {"train": 60000, "test": 10000, "features": 784},
+        licence="CC BY-SA 3.0, as far as known",
+        origin="Y. LeCun, C. Cortes, C. J. C. Burges; mirror of yann.lecun.com/exdb/mnist",
+        citation="lecun1998gradient",
+        sources=_idx(
+            MNIST_ADDRESS,
+            (
+                "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                "d53e105ee54ea40749a09fcbcd1e9432",
+                "9fb629c4189551a2d022fa330f9573f3",
+                "ec29112dd5afa0611ce80d1b7f02629c",
+            ),
+        ),
+        file="mnist.npz",
+        file_sha256="a7ca5941ed14a4e275a85c70d92dc1ec30216050a9a8efb4cd648939b6ce6b80",
+        content_sha256="deca4545e81e1c1dec8cd2d6540bb5599a3a52a09a4199d682cf51f9e46d2efe",
+    ),
+    _images(
+        "fashion-mnist",
+        "Fashion-MNIST: articles of clothing, 28 x 28 pixels",
+        {"train": 60000, "test": 10000, "features": 784},
+        licence="MIT",
+        origin="github.com/zalandoresearch/fashion-mnist, Zalando SE",
+        citation="xiao2017fashion",
+        aliases=("fashion",),
+        sources=_idx(
+            FASHION_ADDRESS,
+            (
+                "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+                "25c81989df183df01b3e8a0aad5dffbe",
+                "bef4ecab320f06d8554ea6380940ec79",
+                "bb300cfdad3c16e7a12a480ee83cd310",
+            ),
+        ),
+        file="fashion_mnist.npz",
+        file_sha256="26ddcaeea2ffe7bf63a3e81a2bc12a5894bdab7e97a6511bf870f78fa1f3a3d8",
+        content_sha256="edfc1b0394bce9c5aa3dd01374ff5f08b6dd1cd701d8a4f6b489b4df8f0da3b1",
+        class_names=(
+            *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
+            *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+        ),
+    ),
+    _cifar10(
+        "cifar10",
+        "CIFAR-10: the test set and a fifth of the training set, colour, 32 x 32 pixels",
+        10000,
+        aliases=("cifar-10",),
+        file="cifar10.npz",
+        file_sha256="7e2ea1e05db2f49cc8069af249981310ea032555c33516b61375aebb81efb146",
+        content_sha256="eed52418dc990dcf83ad97c04f0daa01cb9eda1ba30b6914716b393583e401be",
+        note="Training images: the first 1000 of each class in the published order, whose positions "
+        "train_index holds; cifar10-full has all 50000. The test set is complete.",
+    ),
+    _cifar10(
+        "cifar10-full",
+        "CIFAR-10: all training and test images, colour, 32 x 32 pixels",
+        50000,
+        aliases=("cifar-10-full",),
+        record_md5=(
+            "5dd7e06a14cb22eb9f671a540d1b7c25",
+            "5ea93a67294ea407fff1d09f752e9692",
+            "942cd6a4bcdd0dd3c604fbe906cb4421",
+            "ae636b3ba5c66a11e91e8cb52e771fcb",
+            "53f37980c15c3d472c316c40844f3f0d",
+            "803d5f7f4d78ea53de84dbe85f74fb6d",
+        ),
+        large=True,
+        note="A download of 170 MB, 184 MB in the cache.",
     ),
     DatasetInfo(
         name="digits",

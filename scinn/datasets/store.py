@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,17 @@ from scipy.sparse import csr_array
 from scinn.datasets.registry import DatasetInfo, SourceFile
 from scinn.exceptions import ChecksumError, DataUnavailableError
 
-__all__ = ["cache_directory", "content_checksum", "data_directory", "how_to_get", "is_offline"]
+__all__ = [
+    "arrays_checksum",
+    "cache_directory",
+    "content_checksum",
+    "data_directory",
+    "how_to_get",
+    "is_offline",
+]
 
 TIMEOUT_SECONDS = 60
+_HASHED_AT_ONCE = 1 << 20
 
 
 def data_directory() -> Path | None:
@@ -48,14 +57,19 @@ def how_to_get(info: DatasetInfo) -> str:
         return f"{info.name} is not offered: {info.unavailable}."
     if info.kind != "archive":
         return f"{info.name} is {info.kind}: scinn.datasets.load({info.name!r}) needs no file."
-    sources = "\n".join(f"  {s.url}\n    sha256 {s.sha256 or 'none recorded'}" for s in info.sources)
+    sources = "\n".join(f"  {s.url}\n    {s.sum}" for s in info.sources)
+    compact = f"; there {info.file} (sha256 {info.file_sha256}) is accepted too" if info.file else ""
+    content = (
+        f"its arrays must have the content sha256 {info.content_sha256}."
+        if info.content_sha256
+        else f"the records rebuilt from its arrays must have the md5 {', '.join(info.record_md5)}."
+    )
     return (
         f"To get {info.name}: with a network, load or `scinn data fetch {info.name}` downloads it once "
         f"(unset SCINN_OFFLINE) from\n{sources}\n"
         f"Without one, run `scinn data fetch {info.name} --to DIR` elsewhere, carry DIR over, and set "
-        f"SCINN_DATA to "
-        f"it; there {info.file} (sha256 {info.file_sha256}) is accepted too.\n"
-        f"Whatever the file, its arrays must have the content sha256 {info.content_sha256}."
+        f"SCINN_DATA to it{compact}.\n"
+        f"Whatever the file, {content}"
     )
 
 
@@ -73,12 +87,31 @@ def content_checksum(dataset: tuple[Any, ...]) -> str:
         sha256 over field names, shapes and values: integers as 64-bit, floats as double precision,
         little-endian.
     """
+    return arrays_checksum(to_arrays(dataset))
+
+
+def arrays_checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    """Checksum of named arrays, whatever their order, width and layout in memory.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+        Booleans, integers or floats.
+
+    Returns
+    -------
+    str
+        sha256 as in :func:`content_checksum`.
+    """
     digest = hashlib.sha256()
-    for key, value in sorted(to_arrays(dataset).items()):
+    for key, value in sorted(arrays.items()):
         array = np.asarray(value)
         kind = {"b": "<u1", "i": "<i8", "u": "<i8", "f": "<f8"}[array.dtype.kind]
         digest.update(f"{key}:{array.dtype.kind.replace('u', 'i')}:{array.shape};".encode())
-        digest.update(np.ascontiguousarray(array, dtype=kind).tobytes())
+        flat = np.ascontiguousarray(array).reshape(-1)
+        # in pieces: images of one byte a pixel would else need sixteen times their size
+        for start in range(0, flat.size, _HASHED_AT_ONCE):
+            digest.update(flat[start : start + _HASHED_AT_ONCE].astype(kind).tobytes())
     return digest.hexdigest()
 
 
@@ -111,16 +144,35 @@ def from_arrays(kind: type, name: str, arrays: Mapping[str, np.ndarray]) -> Any:
     return kind(**values)
 
 
+def sha256(content: bytes) -> str:
+    """Return the checksum of bytes in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def md5(content: bytes) -> str:
+    """Return the checksum of bytes that older publishers give; it tells damage, not forgery."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
 def read_checked(path: Path, info: DatasetInfo, expected: str) -> bytes:
     """Read a file once and hand its bytes out only if their checksum is the expected one."""
     content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
+    found = sha256(content)
     if found != expected:
         raise ChecksumError(
             f"{info.name}: {path} has been altered or damaged: expected sha256 {expected}, found {found}. "
             f"Remove the file and get it again.\n{how_to_get(info)}"
         )
     return content
+
+
+def is_own_file(path: Path) -> bool:
+    """Tell whether a file was written by :func:`scinn.datasets.fetch`, and is no compact one of its name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "meta.npy" in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def unpack_npz(content: bytes) -> dict[str, np.ndarray]:
@@ -178,9 +230,12 @@ def _download_one(info: DatasetInfo, source: SourceFile) -> bytes:
                 f"{info.name}: {source.url} could not be downloaded ({error}).\n{how_to_get(info)}"
             ) from error
         content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if found != source.sha256 and not source.repackable:
+    if source.repackable:
+        return content
+    expected = source.sha256 or source.md5
+    found = sha256(content) if source.sha256 else md5(content)
+    if found != expected:
         raise ChecksumError(
-            f"{info.name}: {source.url} gave an altered file: expected sha256 {source.sha256}, found {found}."
+            f"{info.name}: {source.url} gave an altered file: expected {source.sum}, found {found}."
         )
     return content

@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from scipy.sparse import csr_array
 
+from scinn.datasets.pixels import normalize_images
+from scinn.datasets.registry import DATASETS
+
 __all__ = ["Dataset", "GraphCollection", "ImageDataset", "NodeDataset", "SignalDataset", "SpatialGraph"]
 
 FEATURE_KINDS = ("auto", "labels", "attributes", "all", "degree")
@@ -59,7 +62,7 @@ class NodeDataset(NamedTuple):
 
 
 class ImageDataset(NamedTuple):
-    """Labelled images, channels last.
+    """Labelled images, channels last, with the published division where there is one.
 
     Parameters
     ----------
@@ -73,6 +76,19 @@ class ImageDataset(NamedTuple):
         Number of classes.
     max_value : int
         The largest value an image can hold; divide by it to reach [0, 1].
+    n_train : int or None
+        The first ``n_train`` images are the published training set, the others the test set, both in the
+        published order; None where the publisher does not divide.
+    train_index : ndarray of shape (n_train,), int64, or None
+        Position of each training image in the published training set, where only part of that is held.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pixels = np.arange(3 * 2 * 2, dtype=np.uint8).reshape(3, 2, 2, 1)
+    >>> data = ImageDataset("tiny", pixels, np.array([0, 1, 1]), n_classes=2, max_value=255, n_train=2)
+    >>> data.train_images.shape, data.test_labels.tolist()
+    ((2, 2, 2, 1), [1])
     """
 
     name: str
@@ -80,6 +96,39 @@ class ImageDataset(NamedTuple):
     labels: np.ndarray
     n_classes: int
     max_value: int
+    n_train: int | None = None
+    train_index: np.ndarray | None = None
+
+    @property
+    def n_images(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the classes are, as the registry names them; their numbers where it names none."""
+        names = DATASETS[self.name].class_names if self.name in DATASETS else ()
+        return names or tuple(map(str, range(self.n_classes)))
+
+    @property
+    def train_images(self) -> np.ndarray:
+        """Images of the published training set, a view."""
+        return self.images[: self._division()]
+
+    @property
+    def train_labels(self) -> np.ndarray:
+        """Labels of the published training set, a view."""
+        return self.labels[: self._division()]
+
+    @property
+    def test_images(self) -> np.ndarray:
+        """Images of the published test set, a view."""
+        return self.images[self._division() :]
+
+    @property
+    def test_labels(self) -> np.ndarray:
+        """Labels of the published test set, a view."""
+        return self.labels[self._division() :]
 
     def matrix(self, dtype: DTypeLike = np.float64) -> np.ndarray:
         """Return the images as rows with values in [0, 1].
@@ -96,6 +145,35 @@ class ImageDataset(NamedTuple):
         flat = self.images.reshape(len(self.images), -1).astype(dtype)
         flat /= self.max_value
         return flat
+
+    def scaled(
+        self, dtype: DTypeLike = np.float32, mean: ArrayLike | None = None, std: ArrayLike | None = None
+    ) -> np.ndarray:
+        """Return all images as numbers in [0, 1], or centred and scaled by channel.
+
+        For one part only, give ``train_images`` or ``test_images`` to
+        :func:`scinn.datasets.normalize_images`.
+
+        Parameters
+        ----------
+        dtype : dtype
+            A floating type.
+        mean, std : array_like of shape (channels,) or a number, optional
+            Subtracted from the values in [0, 1], and divided by after that; default 0 and 1.
+
+        Returns
+        -------
+        ndarray of shape (n_images, height, width, channels)
+        """
+        return normalize_images(self.images, mean, std, dtype, max_value=self.max_value)
+
+    def _division(self) -> int:
+        if self.n_train is None:
+            raise ValueError(
+                f"{self.name} comes without a published division into training and test images; divide "
+                "images and labels with scinn.datasets.stratified_split"
+            )
+        return self.n_train
 
 
 class SpatialGraph(NamedTuple):

@@ -20,6 +20,7 @@ from scinn.exceptions import ChecksumError, DataUnavailableError
 
 ARCHIVES = datasets.list_datasets("archive")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 def sha256(content: bytes) -> str:
@@ -262,24 +263,35 @@ def test_registry_is_consistent():
         assert info.origin
         assert not info.citation or f"{{{info.citation}," in bibliography, info.citation
         if info.kind == "archive" and not info.unavailable:
-            assert SHA256.fullmatch(info.file_sha256)
+            assert SHA256.fullmatch(info.file_sha256) or not info.file
             assert info.sources
             for source in info.sources:
                 assert source.url.startswith("https://")
-                assert SHA256.fullmatch(source.sha256) or source.repackable
+                assert SHA256.fullmatch(source.sha256) or MD5.fullmatch(source.md5) or source.repackable
+                assert source.sum in datasets.how_to_get(name)
                 assert source.url in datasets.how_to_get(name)
         if info.kind != "generated" and not info.unavailable:
-            assert SHA256.fullmatch(info.content_sha256)
+            assert SHA256.fullmatch(info.content_sha256) or all(map(MD5.fullmatch, info.record_md5))
+            assert bool(info.content_sha256) != bool(info.record_md5)
 
 
 @pytest.mark.data
 @pytest.mark.parametrize("name", ARCHIVES)
 def test_published_sets(name):
     if not datasets.available(name):
-        pytest.skip(f"{name} is not in $SCINN_DATA: {DATASETS[name].file} is needed")
+        pytest.skip(f"{name} is not in $SCINN_DATA: {DATASETS[name].file or f'{name}.npz'} is needed")
     info, data = DATASETS[name], datasets.load(name)
-    assert store.content_checksum(data) == info.content_sha256
-    counts = {"nodes": data.n_nodes, "edges": data.n_edges, "classes": data.n_classes}
+    assert store.content_checksum(data) == datasets.checksum(name)
+    counts = {"classes": data.n_classes}
+    if isinstance(data, datasets.ImageDataset):
+        counts |= {"images": data.n_images, "features": data.images[0].size}
+        counts |= {"train": len(data.train_images), "test": len(data.test_images)}
+        assert data.images.dtype == np.uint8
+        assert (np.bincount(data.labels) > 0).all()
+        assert len(data.class_names) == data.n_classes
+        assert counts == dict(info.counts)
+        return
+    counts |= {"nodes": data.n_nodes, "edges": data.n_edges}
     if isinstance(data, datasets.NodeDataset):
         counts["features"] = data.n_features
         counts.update({k: int(getattr(data, f"{k}_mask").sum()) for k in ("train", "val", "test")})
