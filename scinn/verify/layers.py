@@ -95,6 +95,71 @@ def _batch_norm_projection(seed: int) -> CheckResult:
     return CheckResult("batch norm's dx is orthogonal to 1 and to y", error <= 1e-12, error, 1e-12, example)
 
 
+def _conv2d(seed: int) -> CheckResult:
+    from scinn.nn import Conv2d
+
+    rng = np.random.default_rng(seed)
+    height, width = (int(v) for v in rng.integers(1, 7, size=2))
+    padding = tuple(int(v) for v in rng.integers(0, 3, size=2))
+    kernel = tuple(int(rng.integers(1, min(4, s + 2 * p) + 1)) for s, p in zip((height, width), padding))
+    groups = int(rng.choice([1, 1, 2, 3]))
+    layer = Conv2d(
+        groups * int(rng.integers(1, 4)), groups * int(rng.integers(1, 4)), kernel, stride=int(rng.integers(1, 4)),
+        padding=padding, groups=groups, bias=bool(rng.random() < 0.5), dtype=np.float64, rng=seed,
+    )  # fmt: skip
+    x = rng.standard_normal((int(rng.integers(1, 4)), height, width, layer.n_in))
+    return check_gradient(layer, x, rng=seed)
+
+
+def _batch_norm_relu(seed: int) -> CheckResult:
+    from scinn.nn import BatchNormReLU
+
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 6))
+    layer = BatchNormReLU(n, dtype=np.float64)
+    for value in layer.params.values():
+        value += 0.3 * rng.standard_normal(value.shape)
+    x = rng.standard_normal((2, *(int(v) for v in rng.integers(1, 5, size=2)), n)) * rng.uniform(0.5, 2.0, n)
+    return check_gradient(layer, x, rng=seed, train=bool(rng.random() < 0.7))
+
+
+def _pool(name: str) -> Callable[[int], CheckResult]:
+    def run(seed: int) -> CheckResult:
+        from scinn import nn
+
+        rng = np.random.default_rng(seed)
+        x = rng.standard_normal(tuple(int(v) for v in rng.integers([1, 3, 3, 1], [4, 7, 7, 5])))
+        if name == "GlobalAvgPool2d":
+            return check_gradient(nn.GlobalAvgPool2d(), x, rng=seed)
+        kernel = tuple(int(v) for v in rng.integers(1, 4, size=2))
+        padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+        layer = getattr(nn, name)(kernel, stride=int(rng.integers(1, 4)), padding=padding)
+        return check_gradient(layer, x, rng=seed)
+
+    return run
+
+
+def _conv2d_alone(seed: int) -> CheckResult:
+    from scinn.nn import Conv2d
+
+    rng = np.random.default_rng(seed)
+    layer = Conv2d(
+        int(rng.integers(1, 5)),
+        int(rng.integers(1, 20)),
+        3,
+        padding=1,
+        stride=int(rng.integers(1, 3)),
+        rng=seed,
+    )
+    x = rng.standard_normal((int(rng.integers(2, 40)), 5, 4, layer.n_in)).astype(np.float32)
+    order = rng.permutation(len(x))
+    y = layer(x)
+    alone = np.concatenate([layer(x[i : i + 1]) for i in range(len(x))])
+    same = y.tobytes() == alone.tobytes() and y[order].tobytes() == layer(x[order]).tobytes()
+    name = "an image's bits do not depend on its batch"
+    return CheckResult(name, same, float(np.abs(y - alone).max()), 0.0, {"x": x, "order": order})
+
+
 def _embedding(seed: int) -> CheckResult:
     from scinn.nn import Embedding
 
@@ -136,6 +201,12 @@ _ROWS: tuple[tuple[str, str, Callable[[int], CheckResult]], ...] = (
     ("dropout", "Dropout, given its key.", _dropout),
     ("batch-norm", "BatchNorm in training and inference.", _batch_norm),
     ("batch-norm-projection", "dx sums to 0 and is orthogonal to y (up to eps).", _batch_norm_projection),
+    ("conv2d", "Conv2d of any stride, padding and number of groups.", _conv2d),
+    ("conv2d-alone", "An image's output has the same bits in every batch.", _conv2d_alone),
+    ("batch-norm-relu", "BatchNormReLU in training and inference.", _batch_norm_relu),
+    ("max-pool", "MaxPool2d of any window.", _pool("MaxPool2d")),
+    ("average-pool", "AvgPool2d of any window.", _pool("AvgPool2d")),
+    ("global-average-pool", "GlobalAvgPool2d.", _pool("GlobalAvgPool2d")),
     ("embedding", "Embedding of integers.", _embedding),
     ("add", "Add of any number of inputs.", _add),
     ("concat", "Concat of any number of inputs.", _concat),
