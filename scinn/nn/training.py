@@ -60,7 +60,13 @@ LossAndGradients = Callable[[Any, Any, Key], tuple[float, Mapping[str, np.ndarra
 
 
 def minibatches(
-    inputs: Any, target: Any, *, batch_size: int, shuffle: bool = True, drop_last: bool = False
+    inputs: Any,
+    target: Any,
+    *,
+    batch_size: int,
+    shuffle: bool = True,
+    drop_last: bool = False,
+    augment: Callable[[Any, Key], Any] | None = None,
 ) -> Callable[[Key], Iterable[Batch]]:
     """Return a function that cuts arrays into batches, in an order that the epoch's key decides.
 
@@ -76,6 +82,10 @@ def minibatches(
         Whether each epoch has an order of its own.
     drop_last : bool, default False
         Leave out a last batch that is shorter (batch normalisation refuses one of a single row).
+    augment : callable, optional
+        ``augment(inputs, key)`` returns the changed input of one batch (a tuple where ``inputs`` is one). The key
+        depends on the epoch and the batch alone, so that any batch can be made again by itself; see
+        :func:`scinn.datasets.random_crop_flip`.
 
     Returns
     -------
@@ -112,11 +122,15 @@ def minibatches(
 
     def batches(key: Key) -> Iterable[Batch]:
         order = key.child("shuffle").generator().permutation(n_rows) if shuffle else np.arange(n_rows)
-        for start in range(0, n_rows, batch_size):
+        for i, start in enumerate(range(0, n_rows, batch_size)):
             rows = order[start : start + batch_size]
             if drop_last and len(rows) < batch_size:
                 return
-            yield Batch(tuple(array[rows] for array in arrays), target[rows])
+            batch = tuple(array[rows] for array in arrays)
+            if augment is not None:
+                changed = augment(batch if isinstance(inputs, tuple) else batch[0], key.child("augment", i))
+                batch = changed if isinstance(changed, tuple) else (changed,)
+            yield Batch(batch, target[rows])
 
     return batches
 
