@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scinn.nn import models
 from scinn.nn.activations import LeakyReLU, ReLU, Sigmoid, Tanh, sigmoid
 from scinn.nn.combine import Add, Concat
 from scinn.nn.convolution import Conv2d
@@ -23,7 +24,9 @@ from scinn.nn.network import Network, Node
 from scinn.nn.normalization import BatchNorm, BatchNormReLU
 from scinn.nn.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from scinn.nn.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
+from scinn.nn.prediction import predict
 from scinn.nn.schedules import Constant, Cosine, Exponential, ReduceLROnPlateau, StepDecay, Warmup
+from scinn.nn.shape import Flatten
 from scinn.nn.threads import n_threads_in_use, use_threads
 from scinn.nn.training import Batch, fit, minibatches
 
@@ -46,6 +49,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "Exponential",
+    "Flatten",
     "GlobalAvgPool2d",
     "History",
     "Layer",
@@ -66,9 +70,11 @@ __all__ = [
     "initialize",
     "kl_divergence",
     "minibatches",
+    "models",
     "mse",
     "n_threads_in_use",
     "nbytes",
+    "predict",
     "register_layer",
     "sigmoid",
     "softmax",

@@ -100,8 +100,8 @@ def _conv2d(seed: int) -> CheckResult:
 
     rng = np.random.default_rng(seed)
     height, width = (int(v) for v in rng.integers(1, 7, size=2))
-    padding = tuple(int(v) for v in rng.integers(0, 3, size=2))
-    kernel = tuple(int(rng.integers(1, min(4, s + 2 * p) + 1)) for s, p in zip((height, width), padding))
+    padding: Any = tuple(int(v) for v in rng.integers(0, 3, size=2))
+    kernel: Any = tuple(int(rng.integers(1, min(4, s + 2 * p) + 1)) for s, p in zip((height, width), padding))
     groups = int(rng.choice([1, 1, 2, 3]))
     layer = Conv2d(
         groups * int(rng.integers(1, 4)), groups * int(rng.integers(1, 4)), kernel, stride=int(rng.integers(1, 4)),
