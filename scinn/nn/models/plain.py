@@ -223,7 +223,7 @@ def deepcnn_mnist(*, rng: RandomState = None, dtype: Any = np.float32) -> Networ
     Examples
     --------
     >>> deepcnn_mnist(rng=0).n_parameters
-    123770
+    123552
     """
     chain = Chain(rng, dtype)
     n_in = 1

@@ -1,8 +1,8 @@
 """Residual networks of K. He, X. Zhang, S. Ren and J. Sun (2016), Deep residual learning for image recognition.
 
 A block computes ``y = relu(F(x) + S(x))`` with ``F`` two 3 x 3 convolutions (or a bottleneck of 1 x 1, 3 x 3, 1 x 1),
-each with batch normalisation, and the shortcut ``S`` the identity where shapes agree. Names of layers are those of the PyTorch
-networks with ``_`` for ``.``: ``layer1_0_conv1``.
+each with batch normalisation, and the shortcut ``S`` the identity where shapes agree. Names of layers are those of the
+PyTorch networks with ``_`` for ``.``: ``layer1_0_conv1``.
 """
 
 from __future__ import annotations
