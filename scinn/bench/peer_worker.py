@@ -7,6 +7,7 @@ missing. Libraries are imported inside the tasks, so that one peer can be absent
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import os
 import sys
@@ -265,7 +266,56 @@ def released_ufg(arrays: dict[str, Any], options: dict[str, Any]) -> tuple[dict[
     return {}, {"seconds": seconds, "versions": {"torch": torch.__version__, "numpy": np.__version__}}
 
 
-TASKS = {"pygsp_framelets": pygsp_framelets, "torch_ufg": torch_ufg, "released_ufg": released_ufg}
+def _torch_worker() -> tuple[Any, Any]:
+    """Return PyTorch on one thread, and the neighbouring file of what it is asked to do."""
+    torch = need("torch")
+    torch.set_num_threads(1)
+    # -I keeps this folder off the import path.
+    path = Path(__file__).resolve().parent / "torch_worker.py"
+    spec = importlib.util.spec_from_file_location("torch_worker", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return torch, module
+
+
+def torch_layers(arrays: dict[str, Any], options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Convolutions, other layers, losses and optimisers of PyTorch."""
+    torch, worker = _torch_worker()
+
+    def best(function: Callable[[], Any]) -> float:
+        return best_time(function, options["n_repeats"], options["at_least"])
+
+    answers, rows = worker.convolutions(torch, best, options["shapes"])
+    info = {
+        "convolutions": rows,
+        "layers": worker.layers(torch, best),
+        "losses": worker.losses(torch, best, options["losses"]),
+        "optimizers": worker.optimizers(torch, best, options["optimizers"]),
+        "sampled": [
+            worker.sampled(torch, best, arrays[f"indptr{i}"], arrays[f"indices{i}"], options["n_columns"])
+            for i in range(options["n_sampled"])
+        ],
+        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+    }
+    return answers, info
+
+
+def torch_resnet(arrays: dict[str, Any], options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Inference and training of ResNet-20 in PyTorch."""
+    torch, worker = _torch_worker()
+    times = worker.resnet_times(torch, options["n_inference"], options["n_train"], options["n_repeats"])
+    return {}, times | {"versions": {"torch": torch.__version__, "numpy": np.__version__}}
+
+
+TASKS = {
+    "torch_layers": torch_layers,
+    "torch_resnet": torch_resnet,
+    "pygsp_framelets": pygsp_framelets,
+    "torch_ufg": torch_ufg,
+    "released_ufg": released_ufg,
+}
 
 
 def main(task: str, source: str, target: str) -> None:

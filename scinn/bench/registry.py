@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scinn._input import check_choice
+from scinn.bench.convolution import CONVOLUTION
 from scinn.bench.environment import environment
 from scinn.bench.framelet_transform import FRAMELETS
 from scinn.bench.rows import Benchmark, Callback, Row, duration
@@ -20,7 +21,9 @@ __all__ = ["BENCHMARKS", "Benchmark", "Row", "format_record", "run"]
 SCHEMA = 1
 
 #: What ``scinn bench`` can run.
-BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType({b.name: b for b in (SPMM, FRAMELETS, UFG_EPOCH)})
+BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
+    {b.name: b for b in (SPMM, FRAMELETS, UFG_EPOCH, CONVOLUTION)}
+)
 
 
 def _silent(message: str) -> None:
@@ -55,7 +58,7 @@ def run(
     Examples
     --------
     >>> sorted(BENCHMARKS)
-    ['framelets', 'spmm', 'ufg-epoch']
+    ['convolution', 'framelets', 'spmm', 'ufg-epoch']
     """
     for name in names:
         check_choice(name, "names", tuple(BENCHMARKS))

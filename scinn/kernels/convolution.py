@@ -278,7 +278,9 @@ def _copy_padded(x, image, top, left, width, padded):
     run = n_columns * n_channels
     for row in range(n_rows):
         start, begin = ((row + top) * width + left) * n_channels, (image * n_rows + row) * run
-        padded[start : start + run] = flat[begin : begin + run]
+        source, target = flat[begin : begin + run], padded[start : start + run]
+        for j in range(run):
+            target[j] = source[j]
 
 
 @jit

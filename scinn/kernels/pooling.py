@@ -14,6 +14,7 @@ __all__ = [
     "average_pool",
     "average_pool_gradient",
     "global_average_pool",
+    "global_average_pool_gradient",
     "max_pool",
     "max_pool_gradient",
     "max_pool_with_index",
@@ -31,6 +32,42 @@ def _inside(place, stride, padding, kernel, size):
 
 
 @jit
+def _larger(new, old):
+    return (new > old) | ((new != new) & (old == old))
+
+
+@jit
+def _four_largest(flat, start, below, n_channels, result, at):
+    """The common window, 2 by 2, in one loop: ``start`` is its first pixel, ``below`` that of its second row."""
+    for c in range(n_channels):
+        best = flat[start + c]
+        new = flat[start + n_channels + c]
+        best = new if _larger(new, best) else best
+        new = flat[below + c]
+        best = new if _larger(new, best) else best
+        new = flat[below + n_channels + c]
+        result[at + c] = new if _larger(new, best) else best
+
+
+@jit
+def _four_with_index(flat, start, below, n_channels, result, taps, at):
+    """The same with the numbers of the taps, as wide as float32 until the end, so that one comparison decides both."""
+    for c in range(n_channels):
+        best, number = flat[start + c], np.int32(0)
+        new = flat[start + n_channels + c]
+        larger = _larger(new, best)
+        best, number = new if larger else best, np.int32(1) if larger else number
+        new = flat[below + c]
+        larger = _larger(new, best)
+        best, number = new if larger else best, np.int32(2) if larger else number
+        new = flat[below + n_channels + c]
+        larger = _larger(new, best)
+        best, number = new if larger else best, np.int32(3) if larger else number
+        result[at + c] = best
+        taps[at + c] = taps.dtype.type(number)
+
+
+@jit
 def max_pool(x, kernel, stride, padding, out):
     """Fill ``out`` (N, H_out, W_out, C) with the maxima of windows of ``x`` (N, H, W, C).
 
@@ -45,6 +82,10 @@ def max_pool(x, kernel, stride, padding, out):
             for j in range(out.shape[2]):
                 b0, b1, left = _inside(j, stride[1], padding[1], kernel[1], width)
                 start = _U((image * height + top + a0) * width + left + b0) * n_channels
+                if kernel[0] == 2 and kernel[1] == 2 and a1 - a0 == 2 and b1 - b0 == 2:
+                    _four_largest(flat, start, start + _U(width) * n_channels, n_channels, result, at)
+                    at += n_channels
+                    continue
                 for c in range(n_channels):
                     result[at + c] = flat[start + c]
                 for a in range(a0, a1):
@@ -52,13 +93,8 @@ def max_pool(x, kernel, stride, padding, out):
                         start = _U((image * height + top + a) * width + left + b) * n_channels
                         for c in range(n_channels):
                             new, old = flat[start + c], result[at + c]
-                            result[at + c] = new if (new > old) | (new != new) else old
+                            result[at + c] = new if _larger(new, old) else old
                 at += n_channels
-
-
-@jit
-def _larger(new, old):
-    return (new > old) | ((new != new) & (old == old))
 
 
 @jit
@@ -66,7 +102,6 @@ def max_pool_with_index(x, kernel, stride, padding, out, index):
     """Fill ``out`` as :func:`max_pool`, and ``index`` (same shape) with the row-major number of the first largest tap."""
     height, width, n_channels = x.shape[1], x.shape[2], _U(x.shape[3])
     flat, result, taps = x.reshape(x.size), out.reshape(out.size), index.reshape(index.size)
-    # As wide as float32, so that one comparison decides about value and tap in the same vectors.
     best = np.empty(x.shape[3], np.int32)
     at = _U(0)
     for image in range(x.shape[0]):
@@ -75,6 +110,11 @@ def max_pool_with_index(x, kernel, stride, padding, out, index):
             for j in range(out.shape[2]):
                 b0, b1, left = _inside(j, stride[1], padding[1], kernel[1], width)
                 start = _U((image * height + top + a0) * width + left + b0) * n_channels
+                if kernel[0] == 2 and kernel[1] == 2 and a1 - a0 == 2 and b1 - b0 == 2:
+                    below = start + _U(width) * n_channels
+                    _four_with_index(flat, start, below, n_channels, result, taps, at)
+                    at += n_channels
+                    continue
                 number = np.int32(a0 * kernel[1] + b0)
                 for c in range(n_channels):
                     result[at + c] = flat[start + c]
@@ -198,3 +238,19 @@ def global_average_pool(x, out):
                 total[c] += row_sum[c]
         for c in range(n_channels):
             out[image, c] = total[c] / (height * width)
+
+
+@jit
+def global_average_pool_gradient(dy, dx):
+    """Fill ``dx`` (N, H, W, C): every pixel gets its share of ``dy`` (N, C)."""
+    n_pixels, n_channels = dx.shape[1] * dx.shape[2], _U(dx.shape[3])
+    flat = dx.reshape(dx.size)
+    shares = np.empty(dx.shape[3], dx.dtype)
+    at = _U(0)
+    for image in range(dx.shape[0]):
+        for c in range(n_channels):
+            shares[c] = dy[image, c] / n_pixels
+        for _ in range(n_pixels):
+            for c in range(n_channels):
+                flat[at + c] = shares[c]
+            at += n_channels

@@ -263,21 +263,24 @@ class Conv2d(Layer):
     def _tiled_backward(self, x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from scinn.kernels import convolution as kernels
 
-        weight, options = self.params["weight"], (*self.geometry.stride, *self.geometry.padding)
-        x, dy = readable(x), readable(dy)
-        dx, dweight = np.empty(x.shape, dtype=x.dtype), np.empty(weight.shape)
+        parallel = n_threads_in_use() > 1
+        run = kernels.convolve_input_gradient_parallel if parallel else kernels.convolve_input_gradient
+        dx = np.empty(x.shape, dtype=x.dtype)
+        run(readable(dy), readable(self.params["weight"]), *self.geometry.stride, *self.geometry.padding, dx)
+        return dx, self._tiled_weight_gradient(x, dy)
+
+    def _tiled_weight_gradient(self, x: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        from scinn.kernels import convolution as kernels
+
+        parallel = n_threads_in_use() > 1
+        run = kernels.convolve_weight_gradient_parallel if parallel else kernels.convolve_weight_gradient
+        shape = self.params["weight"].shape
         lanes = kernels.VECTOR_BYTES // x.itemsize
-        n_blocks = -(-len(x) // kernels.BLOCK_IMAGES)
-        partials = np.empty(
-            (n_blocks, math.prod(weight.shape[:3]), -(-self.n_out // lanes) * lanes), dtype=x.dtype
-        )
-        if n_threads_in_use() > 1:
-            kernels.convolve_input_gradient_parallel(dy, readable(weight), *options, dx)
-            kernels.convolve_weight_gradient_parallel(x, dy, *options, partials, dweight)
-        else:
-            kernels.convolve_input_gradient(dy, readable(weight), *options, dx)
-            kernels.convolve_weight_gradient(x, dy, *options, partials, dweight)
-        return dx, dweight
+        n_blocks, width = -(-len(x) // kernels.BLOCK_IMAGES), -(-self.n_out // lanes) * lanes
+        partials = np.empty((n_blocks, math.prod(shape[:3]), width), dtype=x.dtype)
+        dweight = np.empty(shape)
+        run(readable(x), readable(dy), *self.geometry.stride, *self.geometry.padding, partials, dweight)
+        return dweight
 
     def _depthwise_backward(self, x: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         from scinn.kernels import depthwise as kernels

@@ -227,7 +227,9 @@ class GlobalAvgPool2d(Layer):
 
     def backward(self, saved: ShapeSaved, dy: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return ``dy / (H W)`` at every pixel."""
-        n, height, width, n_channels = saved.shape
-        check_output_gradient(dy, self, (n, n_channels), saved.dtype)
-        share = dy / dy.dtype.type(height * width)
-        return np.broadcast_to(share[:, None, None, :], saved.shape).copy(), {}
+        from scinn.kernels import pooling as kernels
+
+        check_output_gradient(dy, self, (saved.shape[0], saved.shape[3]), saved.dtype)
+        dx = np.empty(saved.shape, dtype=dy.dtype)
+        kernels.global_average_pool_gradient(readable(dy), dx)
+        return dx, {}

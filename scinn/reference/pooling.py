@@ -8,6 +8,7 @@ __all__ = [
     "average_pool",
     "average_pool_gradient",
     "global_average_pool",
+    "global_average_pool_gradient",
     "max_pool",
     "max_pool_gradient",
 ]
@@ -170,3 +171,29 @@ def global_average_pool(x: np.ndarray) -> np.ndarray:
         for j in range(width):
             y += x[:, i, j].astype(np.float64) / (height * width)
     return y
+
+
+def global_average_pool_gradient(dy: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the gradient of ``sum(y dy)`` by x.
+
+    Parameters
+    ----------
+    dy : ndarray, shape (n, n_channels)
+    shape : tuple of int
+        Shape of x.
+
+    Returns
+    -------
+    ndarray of float64, shape ``shape``
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> global_average_pool_gradient(np.ones((1, 1)), (1, 1, 2, 1)).ravel().tolist()
+    [0.5, 0.5]
+    """
+    dx = np.zeros(shape)
+    for i in range(shape[1]):
+        for j in range(shape[2]):
+            dx[:, i, j] = dy.astype(np.float64) / (shape[1] * shape[2])
+    return dx

@@ -249,6 +249,10 @@ def test_pooling(n, height, width, n_channels, kernel, stride, pad, ties, dtype,
     pooling.global_average_pool(x, mean)
     want = reference.pooling.global_average_pool(x)
     np.testing.assert_allclose(mean, want, rtol=0, atol=tolerance(dtype, width))
+    dx = np.full(x.shape, np.nan, dtype=dtype)
+    pooling.global_average_pool_gradient(mean, dx)
+    want = reference.pooling.global_average_pool_gradient(mean, x.shape)
+    np.testing.assert_allclose(dx, want, rtol=0, atol=tolerance(dtype, 1))
 
 
 def test_nan_wins_every_window_it_is_in():
