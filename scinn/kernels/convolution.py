@@ -66,7 +66,7 @@ if numba.config.DISABLE_JIT:
             left = a[(a0 + i * a_row)[:, :, None] + (o * a_outer + k * a_inner)[None]].reshape(n_rows, -1)
             for panel in range(n_panels):
                 where = b0 + panel * b_panel + (o * b_outer + k * b_inner).reshape(-1, 1) + lane
-                result = left @ b[where]
+                result = np.einsum("ik,kl->il", left, b[where])
                 target = c0 + i * c_row + panel * lanes + lane
                 c[target] = c[target] + result if add else result
 

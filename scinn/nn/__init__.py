@@ -13,6 +13,7 @@ from scinn.nn.history import History
 from scinn.nn.images import to_channels_first, to_channels_last
 from scinn.nn.initializers import initialize
 from scinn.nn.layer import Layer, nbytes, register_layer
+from scinn.nn.layer_norm import LayerNorm
 from scinn.nn.losses import (
     binary_cross_entropy_with_logits,
     kl_divergence,
@@ -25,6 +26,7 @@ from scinn.nn.normalization import BatchNorm, BatchNormReLU
 from scinn.nn.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
 from scinn.nn.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from scinn.nn.prediction import predict
+from scinn.nn.prelu import PReLU
 from scinn.nn.schedules import Constant, Cosine, Exponential, ReduceLROnPlateau, StepDecay, Warmup
 from scinn.nn.shape import Flatten
 from scinn.nn.threads import n_threads_in_use, use_threads
@@ -53,11 +55,13 @@ __all__ = [
     "GlobalAvgPool2d",
     "History",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "MaxPool2d",
     "Network",
     "Node",
     "Optimizer",
+    "PReLU",
     "RMSprop",
     "ReLU",
     "ReduceLROnPlateau",

@@ -160,6 +160,24 @@ def _conv2d_alone(seed: int) -> CheckResult:
     return CheckResult(name, same, float(np.abs(y - alone).max()), 0.0, {"x": x, "order": order})
 
 
+def _layer_norm(seed: int) -> CheckResult:
+    from scinn.nn import LayerNorm
+
+    rng = np.random.default_rng(seed)
+    layer = LayerNorm(int(rng.integers(1, 9)), eps=float(rng.uniform(0.01, 0.2)), dtype=np.float64)
+    for value in layer.params.values():
+        value += 0.3 * rng.standard_normal(value.shape)
+    return check_gradient(layer, rng.standard_normal(_shape(rng, layer.n_features)), rng=seed)
+
+
+def _prelu(seed: int) -> CheckResult:
+    from scinn.nn import PReLU
+
+    rng = np.random.default_rng(seed)
+    layer = PReLU(int(rng.choice([1, 4])), init=float(rng.normal()), dtype=np.float64)
+    return check_gradient(layer, rng.standard_normal(_shape(rng, 4)), rng=seed)
+
+
 def _embedding(seed: int) -> CheckResult:
     from scinn.nn import Embedding
 
@@ -207,6 +225,9 @@ _ROWS: tuple[tuple[str, str, Callable[[int], CheckResult]], ...] = (
     ("max-pool", "MaxPool2d of any window.", _pool("MaxPool2d")),
     ("average-pool", "AvgPool2d of any window.", _pool("AvgPool2d")),
     ("global-average-pool", "GlobalAvgPool2d.", _pool("GlobalAvgPool2d")),
+    ("layer-norm", "LayerNorm.", _layer_norm),
+    ("prelu", "PReLU with one slope and with many.", _prelu),
+    ("flatten", "Flatten.", _elementwise("Flatten")),
     ("embedding", "Embedding of integers.", _embedding),
     ("add", "Add of any number of inputs.", _add),
     ("concat", "Concat of any number of inputs.", _concat),
