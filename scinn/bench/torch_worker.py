@@ -167,7 +167,7 @@ def resnet20(torch: Any) -> Any:
     """Return the network of K. He et al. (2016) with shortcuts of option A."""
     functional, nn = torch.nn.functional, torch.nn
 
-    class Block(nn.Module):  # type: ignore[name-defined, misc]
+    class Block(nn.Module):  # type: ignore[name-defined]
         def __init__(self, n_in: int, n_out: int, stride: int) -> None:
             super().__init__()
             self.conv1 = nn.Conv2d(n_in, n_out, 3, stride, 1, bias=False)

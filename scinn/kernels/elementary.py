@@ -5,7 +5,8 @@ without calls, so that loops around them are vectorised. Nothing is contracted: 
 IEEE arithmetic. float64 goes to NumPy's functions.
 
 * ``exp``: ``x = n ln 2 + r`` with ``|r| <= ln(2) / 2`` (ln 2 in two parts), a polynomial of degree 6 in ``r``, and two
-  factors that make ``2^n``, so that overflow gives inf, and what is too small for normal numbers is rounded to denormal ones.
+  factors that make ``2^n``, so that overflow gives inf, and what is too small for normal numbers is rounded to
+  denormal ones.
 * ``tanh``: an odd polynomial below 0.625 in size, ``1 - 2 / (exp(2 |x|) + 1)`` with the sign of ``x`` above.
 
 NaN stays NaN. Twins are in :mod:`scinn.reference.elementary`.

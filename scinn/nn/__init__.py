@@ -27,12 +27,15 @@ from scinn.nn.optimizers import SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, 
 from scinn.nn.pooling import AvgPool2d, GlobalAvgPool2d, MaxPool2d
 from scinn.nn.prediction import predict
 from scinn.nn.prelu import PReLU
+from scinn.nn.recurrent import GRU, LSTM
 from scinn.nn.schedules import Constant, Cosine, Exponential, ReduceLROnPlateau, StepDecay, Warmup
 from scinn.nn.shape import Flatten
 from scinn.nn.threads import n_threads_in_use, use_threads
 from scinn.nn.training import Batch, fit, minibatches
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "SGD",
     "Adadelta",
     "Adagrad",

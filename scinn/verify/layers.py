@@ -178,6 +178,24 @@ def _prelu(seed: int) -> CheckResult:
     return check_gradient(layer, rng.standard_normal(_shape(rng, 4)), rng=seed)
 
 
+def _recurrent(name: str) -> Callable[[int], CheckResult]:
+    def run(seed: int) -> CheckResult:
+        from scinn import nn
+
+        rng = np.random.default_rng(seed)
+        n_in, n_hidden, n_layers, n_steps, n_sequences = (int(v) for v in rng.integers(1, 4, size=5))
+        masked = bool(rng.random() < 0.5)
+        layer = getattr(nn, name)(n_in, n_hidden, n_layers, masked=masked, dtype=np.float64, rng=seed)
+        inputs = [rng.standard_normal((n_steps, n_sequences, n_in))]
+        if rng.random() < 0.5:
+            shape = (n_layers, n_sequences, n_hidden)
+            inputs += [rng.standard_normal(shape) for _ in layer.state_names]
+        context = {"lengths": rng.integers(1, n_steps + 1, n_sequences)} if masked else {}
+        return check_gradient(layer, *inputs, rng=seed, **context)
+
+    return run
+
+
 def _embedding(seed: int) -> CheckResult:
     from scinn.nn import Embedding
 
@@ -228,6 +246,8 @@ _ROWS: tuple[tuple[str, str, Callable[[int], CheckResult]], ...] = (
     ("layer-norm", "LayerNorm.", _layer_norm),
     ("prelu", "PReLU with one slope and with many.", _prelu),
     ("flatten", "Flatten.", _elementwise("Flatten")),
+    ("lstm", "LSTM over sequences, with and without lengths and first states.", _recurrent("LSTM")),
+    ("gru", "GRU over sequences, with and without lengths and first states.", _recurrent("GRU")),
     ("embedding", "Embedding of integers.", _embedding),
     ("add", "Add of any number of inputs.", _add),
     ("concat", "Concat of any number of inputs.", _concat),
