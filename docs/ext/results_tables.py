@@ -214,7 +214,8 @@ class Timings(ResultsDirective):
                     duration(row[key]).replace(" ", "\N{NO-BREAK SPACE}")
                     for key in ("seconds", "peer_seconds")
                 )
-                ratio = "–" if row["ratio"] is None else f"{row['ratio']:.1f}\N{NO-BREAK SPACE}x"
+                digits = 2 if row["ratio"] is not None and row["ratio"] < 2 else 1
+                ratio = "–" if row["ratio"] is None else f"{row['ratio']:.{digits}f}\N{NO-BREAK SPACE}x"
                 rows.append([row["case"], ours, f"{row['peer']}: {theirs}", ratio, row["note"]])
             head = ["Case", "scinn", "peer", "ratio", "note"]
             out.append(make_table(head, rows, [24, 11, 25, 10, 30], ["timings"]))

@@ -155,7 +155,8 @@ class _Recurrent(Layer):
         parts = [np.zeros(shape, dtype) if part is None else part for part, shape in zip(dy, shapes)]
         for part, shape in zip(parts, shapes):
             check_output_gradient(part, self, shape, dtype)
-        gradient, firsts, grads = parts[0], [], {}
+        grads: dict[str, np.ndarray] = {}
+        gradient, firsts = parts[0], []
         for i in reversed(range(self.n_layers)):
             gradient = np.ascontiguousarray(gradient)
             dstates = [np.array(part[i], order="C") for part in parts[1:]]

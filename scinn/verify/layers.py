@@ -190,7 +190,7 @@ def _recurrent(name: str) -> Callable[[int], CheckResult]:
         if rng.random() < 0.5:
             shape = (n_layers, n_sequences, n_hidden)
             inputs += [rng.standard_normal(shape) for _ in layer.state_names]
-        context = {"lengths": rng.integers(1, n_steps + 1, n_sequences)} if masked else {}
+        context: dict[str, Any] = {"lengths": rng.integers(1, n_steps + 1, n_sequences)} if masked else {}
         return check_gradient(layer, *inputs, rng=seed, **context)
 
     return run

@@ -58,3 +58,49 @@ def test_durations_have_a_fitting_unit(value, text):
 @pytest.mark.parametrize(("value", "text"), [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (3e9, "3 GB")])
 def test_sizes_have_a_fitting_unit(value, text):
     assert size(value) == text
+
+
+def test_convolutions_are_timed_without_a_peer_too(monkeypatch):
+    from scinn.bench import convolution
+
+    monkeypatch.setattr(convolution, "SHAPES", ((3, 32, 2, 3, 6, 1), (3, 2, 3, 4, 5, 2)))
+    monkeypatch.setattr(convolution, "_SAMPLED", ((50, 3),))
+    monkeypatch.setattr(convolution, "_PARAMETERS", (100,))
+    monkeypatch.setattr(convolution, "_LOSSES", ((5, 3),))
+    monkeypatch.setattr(convolution, "_first_call_row", lambda: Row("first call", 0.1, "later", 0.2))
+    monkeypatch.setattr(convolution, "_resnet_rows", lambda quick: [])
+    monkeypatch.setenv("SCINN_PEER_PYTHON", "/no/such/interpreter")
+    record = bench.run(["convolution"], quick=True)
+    rows = record["benchmarks"][0]["rows"]
+    timed = [row for row in rows if row["peer"] == "PyTorch"]
+    assert all(row["peer_seconds"] is None and "no interpreter" in row["note"] for row in timed)
+    assert sum("convolution 3x3" in row["case"] for row in timed) == 1
+    (sampled,) = [row for row in rows if "products of rows" in row["case"]]
+    assert sampled["numbers"]["difference"] < 1e-4
+    (threads,) = [row for row in rows if "two threads" in row["case"]]
+    assert threads["note"] in ("the same bits", "not run: one core")
+
+
+def test_the_mean_of_ratios_is_geometric_and_the_slowest_row_is_named(monkeypatch):
+    from scinn.bench import convolution
+    from scinn.bench.peers import PeerResult
+
+    shapes = ((3, 2, 2, 3, 6, 1), (1, 2, 3, 4, 5, 2))
+    times = [
+        {"channels first": {"forward": 1.0, "both": 2.0}, "channels last": {"forward": 2.0, "both": 8.0}}
+    ] * 2
+    arrays = {}
+    for i, shape in enumerate(shapes):
+        layer, x, dy = convolution._convolution(shape)
+        run = convolution._stem if shape[2] == 3 else convolution._both
+        y, dx, grads = run(layer, x, dy)
+        arrays |= {f"y{i}": y[:2], f"dweight{i}": grads["weight"]} | (
+            {} if dx is None else {f"dx{i}": dx[:2]}
+        )
+    answer = PeerResult(arrays=arrays, info={"convolutions": times})
+    rows = convolution._convolution_rows(shapes, answer, "PyTorch", {"n_repeats": 1, "at_least": 0.0})
+    assert [row.peer_seconds for row in rows] == [2.0, 2.0, pytest.approx(2.0)]
+    assert rows[2].seconds == pytest.approx((rows[0].seconds * rows[1].seconds) ** 0.5)
+    assert rows[2].numbers["worst"] == max(rows[0].seconds, rows[1].seconds) / 2.0
+    assert all(row.numbers["difference"] == 0 for row in rows[:2])
+    assert "better with channels first" in rows[0].note
