@@ -1,9 +1,11 @@
 """
-Train ResNet-20 on the CIFAR-10 that is at hand.
+Train ResNet-20 on the CIFAR-10 that is at hand
+===============================================
 
-``python examples/train_cifar10.py --out folder`` trains on the training images of ``$SCINN_DATA`` (the balanced fifth of the
-official set), tests on all 10 000 test images after the last epoch, and writes ``history.json`` and ``curves.svg`` into the
-folder. Stop it at any moment and run the same command again: it goes on from the last epoch, and ends with the same bits.
+A program, not a page: it takes a quarter of an hour. ``python examples/train_cifar10.py --out folder`` trains on the
+training images of ``cifar10`` (a balanced fifth of the official set), tests on all 10 000 test images after the last
+epoch, and writes ``history.json`` and ``curves.svg`` into the folder. Stop it at any moment and run the same
+command again: it goes on from the last epoch, and ends with the same bits.
 """
 
 import argparse
