@@ -340,7 +340,8 @@ def _resnet_rows(quick: bool) -> list[Row]:
         numbers = {"bytes": ours["bytes"]}
         if answer and name == "epoch":
             numbers["peer_bytes"] = answer.info["bytes"]
-            note = f"the process grows by {size(ours['bytes'])} against {size(answer.info['bytes'])}"
+            if ours["bytes"]:
+                note = f"the process grows by {size(ours['bytes'])} against {size(answer.info['bytes'])}"
         rows.append(Row(title, ours[name], peer, theirs, note, numbers))
     return rows
 
