@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from scinn.datasets.augment import CropFlip, crop_flip, draw_crop_flip, random_crop_flip
+from scinn.datasets.binary import BinaryDataset, BinaryPart, BinarySplit, read_libsvm
 from scinn.datasets.generators import (
     grid_graph,
     path_graph,
@@ -15,9 +16,10 @@ from scinn.datasets.generators import (
     ring_graph,
     stochastic_block_model,
 )
+from scinn.datasets.info import DatasetInfo, HandMade, SourceFile
 from scinn.datasets.loading import available, checksum, fetch, how_to_get, load
 from scinn.datasets.pixels import CIFAR10_MEAN, CIFAR10_STD, normalize_images
-from scinn.datasets.registry import DATASETS, DatasetInfo, SourceFile, list_datasets, lookup
+from scinn.datasets.registry import DATASETS, list_datasets, lookup
 from scinn.datasets.splits import class_split, random_split, stratified_folds, stratified_split
 from scinn.datasets.structures import (
     Dataset,
@@ -34,10 +36,14 @@ __all__ = [
     "CIFAR10_STD",
     "DATASETS",
     "WEIGHTS",
+    "BinaryDataset",
+    "BinaryPart",
+    "BinarySplit",
     "CropFlip",
     "Dataset",
     "DatasetInfo",
     "GraphCollection",
+    "HandMade",
     "ImageDataset",
     "NodeDataset",
     "PretrainedWeights",
@@ -64,6 +70,7 @@ __all__ = [
     "random_crop_flip",
     "random_geometric_graph",
     "random_split",
+    "read_libsvm",
     "ring_graph",
     "stochastic_block_model",
     "stratified_folds",

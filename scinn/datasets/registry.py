@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
+
+from scinn.datasets.binary_sets import ARCHIVES, EMBEDDED
+from scinn.datasets.info import DatasetInfo, SourceFile
 
 __all__ = ["DATASETS", "DatasetInfo", "SourceFile", "list_datasets", "lookup"]
 
@@ -16,110 +18,6 @@ MNIST_ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist"
 FASHION_ADDRESS = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion"
 CIFAR_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 KINDS = ("embedded", "generated", "archive")
-
-
-@dataclass(frozen=True)
-class SourceFile:
-    """One file of the official publisher.
-
-    Parameters
-    ----------
-    url : str
-        Official address.
-    sha256 : str
-        Checksum of one published copy; empty where none is recorded.
-    repackable : bool
-        True where the publisher may pack the same content differently (zip archives): then the parsed arrays
-        are held against :attr:`DatasetInfo.content_sha256` instead of the file against ``sha256``.
-    md5 : str
-        The publisher's own checksum, where that is all there is: it tells damage, and the checksum of the
-        arrays tells forgery.
-    """
-
-    url: str
-    sha256: str = ""
-    repackable: bool = False
-    md5: str = ""
-
-    @property
-    def file_name(self) -> str:
-        """Last part of the address."""
-        return self.url.rsplit("/", 1)[1]
-
-    @property
-    def sum(self) -> str:
-        """The recorded checksum with the name of its algorithm."""
-        if self.sha256:
-            return f"sha256 {self.sha256}"
-        return f"md5 {self.md5}" if self.md5 else "sha256 none recorded"
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """One row of the registry.
-
-    Parameters
-    ----------
-    name : str
-        Name for :func:`scinn.datasets.load`.
-    kind : {"embedded", "generated", "archive"}
-        Brought by an installed library, made by a seeded formula, or read from files.
-    task : str
-        What it is used for, for example ``"node classification"``.
-    title : str
-        One line for a table.
-    counts : mapping of str to int
-        Numbers of nodes, edges, features, classes, graphs, images; those of the default options where
-        generated.
-    licence, origin : str
-        Terms as far as the publisher states them, and where the data come from.
-    citation : str
-        BibTeX key.
-    aliases : tuple of str
-        Other accepted names.
-    sources : tuple of SourceFile
-        Files of the official publisher.
-    file, file_sha256 : str
-        File looked for in ``$SCINN_DATA`` and its checksum.
-    content_sha256 : str
-        Checksum of the arrays that ``load`` returns, whatever the packing (empty for generated sets).
-    record_md5 : tuple of str
-        Where no ``content_sha256`` is recorded: the publisher's checksums of the unpacked files, against
-        which the arrays are held.
-    class_names : tuple of str
-        What the classes are, where they have names.
-    large : bool
-        True where :func:`scinn.datasets.fetch` gets the set only if it is named.
-    note : str
-        What a user should know.
-    unavailable : str
-        Why ``load`` does not offer the set; empty where it does.
-    """
-
-    name: str
-    kind: str
-    task: str
-    title: str
-    counts: Mapping[str, int]
-    licence: str
-    origin: str
-    citation: str
-    aliases: tuple[str, ...] = ()
-    sources: tuple[SourceFile, ...] = ()
-    file: str = ""
-    file_sha256: str = ""
-    content_sha256: str = ""
-    record_md5: tuple[str, ...] = ()
-    class_names: tuple[str, ...] = ()
-    large: bool = False
-    note: str = ""
-    unavailable: str = ""
-
-    @property
-    def urls(self) -> tuple[str, ...]:
-        """Official addresses."""
-        return tuple(source.url for source in self.sources)
-
 
 _PLANETOID_PARTS = ("x", "y", "tx", "ty", "allx", "ally", "graph", "test.index")
 
@@ -423,6 +321,7 @@ _ALL = (
         large=True,
         note="A download of 170 MB, 184 MB in the cache.",
     ),
+    *ARCHIVES,
     DatasetInfo(
         name="digits",
         kind="embedded",
@@ -451,6 +350,7 @@ _ALL = (
         note="Features are the identity; the two leaders (nodes 0 and 33) are the training nodes, the others "
         "the test nodes; no validation nodes.",
     ),
+    *EMBEDDED,
     DatasetInfo(
         name="stochastic-block-model",
         kind="generated",
@@ -547,7 +447,7 @@ def list_datasets(kind: str | None = None) -> list[str]:
     Examples
     --------
     >>> list_datasets("embedded")
-    ['digits', 'karate-club']
+    ['digits', 'karate-club', 'breast-cancer-binary', 'digits-binary']
     """
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))} or None, got {kind!r}")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from scinn.datasets.registry import DatasetInfo, SourceFile
+from scinn.datasets.info import DatasetInfo, HandMade, SourceFile
 from scinn.exceptions import ChecksumError, DataUnavailableError
 
 __all__ = [
@@ -57,6 +57,8 @@ def how_to_get(info: DatasetInfo) -> str:
         return f"{info.name} is not offered: {info.unavailable}."
     if info.kind != "archive":
         return f"{info.name} is {info.kind}: scinn.datasets.load({info.name!r}) needs no file."
+    if info.hand_made is not None:
+        return _how_to_make(info, info.hand_made)
     sources = "\n".join(f"  {s.url}\n    {s.sum}" for s in info.sources)
     compact = f"; there {info.file} (sha256 {info.file_sha256}) is accepted too" if info.file else ""
     content = (
@@ -73,6 +75,29 @@ def how_to_get(info: DatasetInfo) -> str:
     )
 
 
+def _how_to_make(info: DatasetInfo, made: HandMade) -> str:
+    published = "".join(f"  {file.url}\n    {file.sum}\n" for file in made.files)
+    recipe = "".join(f"  {line}\n" for line in made.recipe.splitlines())
+    return (
+        f"To get {info.name}: the original (licence: {info.licence}) stands at\n  {made.url}\n{published}"
+        f"It is not downloaded, because {made.reason}.\n"
+        f"Get it there, make {info.file} of it, put that into a folder, and set SCINN_DATA to the folder. The "
+        f"file holds {made.arrays}:\n{recipe}"
+        f"One packing has the sha256 {info.file_sha256}; any other is accepted, if the set read from it has the "
+        f"content sha256 {info.content_sha256}. So is {info.name}.npz, which `scinn data fetch {info.name} --to "
+        f"DIR` writes where the file is."
+    )
+
+
+def altered(info: DatasetInfo, path: Path, found: str) -> str:
+    """Say that a file, made by hand, does not hold the recorded arrays."""
+    return (
+        f"{info.name}: {path} has been altered or damaged, or was made of other data: expected sha256 "
+        f"{info.file_sha256} (of its arrays {info.content_sha256}), found {found}. Remove the file and make it "
+        f"again.\n{how_to_get(info)}"
+    )
+
+
 def content_checksum(dataset: tuple[Any, ...]) -> str:
     """Checksum of the arrays of a dataset, the same for every packing, platform and index width.
 
@@ -85,7 +110,7 @@ def content_checksum(dataset: tuple[Any, ...]) -> str:
     -------
     str
         sha256 over field names, shapes and values: integers as 64-bit, floats as double precision,
-        little-endian.
+        little-endian, texts in UTF-8.
     """
     return arrays_checksum(to_arrays(dataset))
 
@@ -96,7 +121,7 @@ def arrays_checksum(arrays: Mapping[str, np.ndarray]) -> str:
     Parameters
     ----------
     arrays : mapping of str to ndarray
-        Booleans, integers or floats.
+        Booleans, integers, floats or fixed-width strings.
 
     Returns
     -------
@@ -106,6 +131,12 @@ def arrays_checksum(arrays: Mapping[str, np.ndarray]) -> str:
     digest = hashlib.sha256()
     for key, value in sorted(arrays.items()):
         array = np.asarray(value)
+        if array.dtype.kind == "U":
+            digest.update(f"{key}:U:{array.shape};".encode())
+            for text in array.reshape(-1).tolist():
+                # the length first, so that no two lists of texts run together into the same bytes
+                digest.update(f"{len(text.encode())}:{text}".encode())
+            continue
         kind = {"b": "<u1", "i": "<i8", "u": "<i8", "f": "<f8"}[array.dtype.kind]
         digest.update(f"{key}:{array.dtype.kind.replace('u', 'i')}:{array.shape};".encode())
         flat = np.ascontiguousarray(array).reshape(-1)
@@ -140,7 +171,10 @@ def from_arrays(kind: type, name: str, arrays: Mapping[str, np.ndarray]) -> Any:
             triple = tuple(arrays[f"{field}.{p}"] for p in ("data", "indices", "indptr"))
             values[field] = csr_array(triple, shape=(int(array[0]), int(array[1])))
         elif not part:
-            values[field] = array if array.ndim else array.item()
+            if array.dtype.kind == "U":
+                values[field] = tuple(array.tolist())
+            else:
+                values[field] = array if array.ndim else array.item()
     return kind(**values)
 
 
@@ -202,10 +236,15 @@ def download(info: DatasetInfo) -> dict[str, bytes]:
     Raises
     ------
     DataUnavailableError
-        Offline, or the publisher did not answer.
+        Offline, or the publisher did not answer, or the set is one that is not downloaded.
     ChecksumError
         A file differs from the recorded one.
     """
+    if info.hand_made is not None:
+        raise DataUnavailableError(
+            f"{info.name}: {info.file} is neither in $SCINN_DATA nor in the cache ({cache_directory()}).\n"
+            f"{how_to_get(info)}"
+        )
     if is_offline():
         raise DataUnavailableError(
             f"{info.name} is neither in $SCINN_DATA nor in the cache ({cache_directory()}), and "

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 from scipy.sparse import csr_array
 
+from scinn.datasets.binary import BinaryDataset
 from scinn.datasets.pixels import normalize_images
 from scinn.datasets.registry import DATASETS
 
@@ -447,7 +448,7 @@ class GraphCollection(NamedTuple):
         return np.bincount(np.concatenate([u, v]), minlength=int(node_ptr[-1]))
 
 
-Dataset: TypeAlias = "NodeDataset | GraphCollection | ImageDataset | SignalDataset"
+Dataset: TypeAlias = "NodeDataset | GraphCollection | ImageDataset | BinaryDataset | SignalDataset"
 
 
 def _ranges(ptr: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scinn.datasets import store
+from scinn.datasets.binary_sets import KELLEY
 from scinn.exceptions import ChecksumError, DataUnavailableError
 
 __all__ = ["WEIGHTS", "PretrainedWeights", "WeightsInfo", "list_weights", "load_weights"]
@@ -35,13 +36,15 @@ class WeightsInfo:
     licence, origin, url : str
         Terms as the publisher states them, the repository, and the address of the published file.
     accuracy : float
-        Fraction of the data set's test images that the publisher says it gets right ("over 99 %" is 0.99).
+        Fraction of the data set's test part that the publisher says it gets right ("over 99 %" is 0.99), or
+        that the file itself records.
     measured_accuracy : float
-        The same, found with the stored arrays; of the images that ``measured_on`` says.
+        The same, found with the stored arrays; of the rows or images that ``measured_on`` says.
     measured_on : str
         What ``measured_accuracy`` was measured on.
     mean, std : tuple of float
-        Input normalisation, one number a channel: the network wants ``(pixel / 255 - mean) / std``.
+        Input normalisation, one number a channel: the network wants ``(pixel / 255 - mean) / std``. Empty
+        where the input is no image; ``layout`` then says what the network wants.
     layout : str
         How the arrays are named and ordered, and what the forward pass does with them.
     file, file_sha256 : str
@@ -50,6 +53,12 @@ class WeightsInfo:
         Checksum of the arrays, whatever the packing.
     recipe : str
         How the file is made from the published one.
+    reason : str
+        Why it is not downloaded: the rest of a sentence that begins with "because".
+    parameters : tuple of str
+        Names of the arrays that are the network, where the file holds others besides; empty where all are.
+    validation_accuracy : float or None
+        As ``accuracy``, of the authors' validation part, where the file records it.
     """
 
     name: str
@@ -68,6 +77,9 @@ class WeightsInfo:
     file_sha256: str
     content_sha256: str
     recipe: str
+    reason: str = "the published file is a pickle"
+    parameters: tuple[str, ...] = ()
+    validation_accuracy: float | None = None
 
 
 class PretrainedWeights(NamedTuple):
@@ -86,8 +98,9 @@ class PretrainedWeights(NamedTuple):
 
     @property
     def n_parameters(self) -> int:
-        """Number of trained values; running statistics of batch normalisation are not counted."""
-        return sum(array.size for name, array in self.arrays.items() if "running_" not in name)
+        """Number of trained values; running statistics and what else the file holds are not counted."""
+        names = self.info.parameters or [name for name in self.arrays if "running_" not in name]
+        return sum(self.arrays[name].size for name in names)
 
 
 def _resnet(
@@ -121,6 +134,51 @@ def _resnet(
         recipe=f"state = torch.load({published!r}, map_location='cpu')['state_dict']; "
         f"numpy.savez({file!r}, **{{k.removeprefix('module.'): v.numpy() for k, v in state.items() "
         "if not k.endswith('num_batches_tracked')})",
+    )
+
+
+def _fourier(
+    name: str,
+    dataset: str,
+    title: str,
+    n: int,
+    right: tuple[tuple[int, int], tuple[int, int]],
+    sums: tuple[str, str],
+) -> WeightsInfo:
+    (n_test_right, n_test), (n_validation_right, n_validation) = right
+    file = f"fourier_networks_{name}.npz"
+    return WeightsInfo(
+        name=f"fourier-{name}",
+        title=title,
+        dataset=dataset,
+        licence="not stated by the publisher",
+        origin=f"{KELLEY}, authors of Fourier stabilisation",
+        url=KELLEY,
+        accuracy=n_test_right / n_test,
+        measured_accuracy=n_test_right / n_test,
+        measured_on=f"all {n_test} test rows",
+        mean=(),
+        std=(),
+        layout=f"Input x = 1 - 2 * bit, so that a feature that is present is -1. Hidden layer "
+        f"tanh((x @ W + b) / 2), W ({n}, 16), which is 2 * sigmoid - 1; logits are its values @ V + c, V "
+        f"(16, 2); softmax. Beside W, b, V, c (float32) the file holds n; val_bits and val_y, the authors' "
+        "validation part (numpy.packbits of the rows), and mostly test_bits and test_y; acc_val and acc_test; "
+        "jsma_l1 and bb_l1, the l1 norms (twice the flips for jsma) of the attacks on each validation row, 0 "
+        "where it is misclassified. GMB_* and GMBC_* say for each accuracy floor which columns of W (layer0) "
+        "and V (layer1) their program replaced by sign(column) * max|column|, with biases unchanged, and hold "
+        "the accuracies and norms after that. relu_* is a network with ReLU instead of tanh (not for hidost).",
+        file=file,
+        file_sha256=sums[0],
+        content_sha256=sums[1],
+        recipe=f"W, b, V, c are the four weights of models/{name}.h5 (relu_*: of models_relu/{name}.h5). A "
+        f"changed column is one in which it and models/{name}_stable_{{floor}}.h5 (GMBC) or "
+        f"models3/{name}_stable_no_acc{{floor}}.h5 (GMB) differ. Norms are min_norms "
+        f"of attack_data/{name}_custom_jsma.json (int16) and _brendel.json (float32), of attack_data2 for "
+        f"GMBC, attack_data3 for GMB, attack_data_relu for relu_*. The other arrays follow from these and the "
+        f"data set; numpy.savez({file!r}, ...) under the names that WEIGHTS['fourier-{name}'].layout gives.",
+        reason="the publishing repository states no licence and holds Keras .h5 and JSON files",
+        parameters=("W", "b", "V", "c"),
+        validation_accuracy=n_validation_right / n_validation,
     )
 
 
@@ -184,6 +242,39 @@ _ALL = (
         "numpy.savez('weights_deepcnn_mnist.npz', **{k: v.astype('float32') for k, v in "
         "pickle.load(open('deep_convnet_params.pkl', 'rb')).items()})",
     ),
+    _fourier(
+        "pdfrate",
+        "pdfrate-binary",
+        "Detector of PDFRate-B with 16 hidden neurons, and what its stabilisation changed",
+        135,
+        ((9753, 9771), (2014, 2016)),
+        (
+            "c8614b56e047fb53bdea3c6ac376663b11aa66dd5da63350e4919f8ad8c9ab4b",
+            "f506ceeb446c45300fe5109d4e2751b9074a7d967fc01d7fe1f9bc3a458d714e",
+        ),
+    ),
+    _fourier(
+        "hidost",
+        "hidost-binary",
+        "Detector of Hidost with 16 hidden neurons, and what its stabilisation changed",
+        961,
+        ((9753, 9771), (2014, 2016)),
+        (
+            "29a6398872e1f0b6517ba504af35aedac6a4f529c913ff90c2f1234e99a6a136",
+            "5d75dba8bbb47508d35367e8b6e091d6cebb3d87c9b7d8adc927c16e861591a4",
+        ),
+    ),
+    _fourier(
+        "hatespeech",
+        "hate-speech-binary",
+        "Detector of hate speech with 16 hidden neurons, and what its stabilisation changed",
+        200,
+        ((20633, 22767), (4137, 4566)),
+        (
+            "105f8510194147f81a3e3f4c6cd61126cb37c1f58c5786dcda251fccc10f95a6",
+            "1d5df744761990d6ebfecd6747a681f0aa88c50b7490564315f80af4d3756ae1",
+        ),
+    ),
 )
 
 WEIGHTS: Mapping[str, WeightsInfo] = MappingProxyType({info.name: info for info in _ALL})
@@ -199,7 +290,8 @@ def list_weights() -> list[str]:
     Examples
     --------
     >>> list_weights()
-    ['resnet20-cifar10', 'resnet56-cifar10', 'mlp-mnist', 'deepcnn-mnist']
+    ['resnet20-cifar10', 'resnet56-cifar10', 'mlp-mnist', 'deepcnn-mnist', 'fourier-pdfrate',
+     'fourier-hidost', 'fourier-hatespeech']
     """
     return list(WEIGHTS)
 
@@ -209,17 +301,18 @@ def load_weights(name: str) -> PretrainedWeights:
 
     The file is looked for in ``$SCINN_DATA``, then in the user's cache, and believed only if its bytes or its
     arrays have the recorded checksum. Nothing is downloaded: the published files are pickles, which this
-    package does not open; where no file is found, the message says how to convert one.
+    package does not open, or carry no licence; where no file is found, the message says how to convert one.
 
     Parameters
     ----------
-    name : {"resnet20-cifar10", "resnet56-cifar10", "mlp-mnist", "deepcnn-mnist"}
-        Case, ``_`` and ``-`` do not matter.
+    name : str
+        One of :func:`list_weights`, for example ``"resnet20-cifar10"`` or ``"fourier-pdfrate"``. Case,
+        ``_`` and ``-`` do not matter.
 
     Returns
     -------
     PretrainedWeights
-        ``arrays`` (float32, in the authors' layout) and ``info``.
+        ``arrays`` (in the authors' layout, trained values float32) and ``info``.
 
     Raises
     ------
@@ -233,6 +326,8 @@ def load_weights(name: str) -> PretrainedWeights:
     References
     ----------
     He, K., Zhang, X., Ren, S., Sun, J. (2016). Deep residual learning for image recognition.
+    Raviv, N., Kelley, A., Guo, M., Vorobeychik, Y. (2021). Enhancing robustness of neural networks through
+    Fourier stabilization.
 
     Examples
     --------
@@ -248,8 +343,8 @@ def load_weights(name: str) -> PretrainedWeights:
     if path is None:
         raise DataUnavailableError(
             f"{info.name}: {info.file} is neither in $SCINN_DATA nor in the cache "
-            f"({store.cache_directory()}), and is not downloaded, because the published file is a "
-            f"pickle.\nGet {info.url} ({info.licence}), convert it where its format can be read:\n"
+            f"({store.cache_directory()}), and is not downloaded, because {info.reason}.\n"
+            f"Get {info.url} ({info.licence}), convert it where its format can be read:\n"
             f"  {info.recipe}\n"
             f"and put the result into either folder. Its arrays must have the content sha256 "
             f"{info.content_sha256}."

@@ -208,7 +208,7 @@ def test_unwritable_cache_costs_nothing(toy_graphs, monkeypatch, bare_home):
     assert_same(loading.load("toy"), data)
 
 
-@pytest.mark.parametrize("name", ["digits", "karate-club"])
+@pytest.mark.parametrize("name", datasets.list_datasets("embedded"))
 def test_embedded_sets_are_the_recorded_ones(name, bare_home, monkeypatch):
     monkeypatch.setenv("SCINN_OFFLINE", "1")
     assert datasets.available(name)
@@ -264,8 +264,8 @@ def test_registry_is_consistent():
         assert not info.citation or f"{{{info.citation}," in bibliography, info.citation
         if info.kind == "archive" and not info.unavailable:
             assert SHA256.fullmatch(info.file_sha256) or not info.file
-            assert info.sources
-            for source in info.sources:
+            assert bool(info.sources) != bool(info.hand_made)
+            for source in (*info.sources, *(info.hand_made.files if info.hand_made else ())):
                 assert source.url.startswith("https://")
                 assert SHA256.fullmatch(source.sha256) or MD5.fullmatch(source.md5) or source.repackable
                 assert source.sum in datasets.how_to_get(name)
@@ -283,6 +283,15 @@ def test_published_sets(name):
     info, data = DATASETS[name], datasets.load(name)
     assert store.content_checksum(data) == datasets.checksum(name)
     counts = {"classes": data.n_classes}
+    if isinstance(data, datasets.BinaryDataset):
+        counts |= {"samples": data.n_samples, "features": data.n_features, "positives": data.labels.sum()}
+        if data.n_train is not None:
+            counts |= {"train": len(data.train_features), "test": len(data.test_features)}
+        assert (data.features.dtype, data.labels.dtype) == (np.uint8, np.int64)
+        assert np.unique(data.features).tolist() == np.unique(data.labels).tolist() == [0, 1]
+        assert data.feature_names is None or len(data.feature_names) == data.n_features
+        assert counts == dict(info.counts)
+        return
     if isinstance(data, datasets.ImageDataset):
         counts |= {"images": data.n_images, "features": data.images[0].size}
         counts |= {"train": len(data.train_images), "test": len(data.test_images)}

@@ -78,7 +78,7 @@ def test_absent_files_are_explained(name, bare_home):
     info = WEIGHTS[name]
     with pytest.raises(DataUnavailableError) as caught:
         load_weights(name)
-    for part in (info.file, info.url, info.licence, info.recipe, info.content_sha256):
+    for part in (info.file, info.url, info.licence, info.recipe, info.content_sha256, info.reason):
         assert part in str(caught.value)
 
 
@@ -93,7 +93,8 @@ def test_the_table_is_consistent():
     for name, info in WEIGHTS.items():
         assert name == info.name
         assert info.dataset in DATASETS
-        assert len(info.mean) == len(info.std) == (3 if info.dataset == "cifar10" else 1)
+        channels = {"image classification": 1, "binary features": 0}[DATASETS[info.dataset].task]
+        assert len(info.mean) == len(info.std) == (3 if info.dataset == "cifar10" else channels)
         assert info.url.startswith("https://")
         assert len(info.file_sha256) == len(info.content_sha256) == 64
         assert 0.9 < info.measured_accuracy <= info.accuracy < 1
@@ -114,12 +115,16 @@ def _published(name):
         ("resnet56-cifar10", 277, 853_018),
         ("mlp-mnist", 6, 45_360),
         ("deepcnn-mnist", 16, 123_552),
+        ("fourier-pdfrate", 54, 2_210),
+        ("fourier-hidost", 47, 15_426),
+        ("fourier-hatespeech", 54, 3_250),
     ],
 )
 def test_published_weights(name, n_arrays, n_parameters):
     found = _published(name)
     assert (len(found.arrays), found.n_parameters) == (n_arrays, n_parameters)
-    assert {array.dtype for array in found.arrays.values()} == {np.dtype(np.float32)}
+    trained = found.info.parameters or tuple(found.arrays)
+    assert {found.arrays[key].dtype for key in trained} == {np.dtype(np.float32)}
     assert store.arrays_checksum(found.arrays) == found.info.content_sha256
 
 
@@ -148,3 +153,75 @@ def test_published_perceptron_is_as_good_as_recorded():
         x = 1 / (1 + np.exp(-(x.reshape(len(x), -1) @ a[f"W{k}"] + a[f"b{k}"])))
     found = (x @ a["W3"] + a["b3"]).argmax(axis=1)
     assert (found == data.test_labels).mean() == network.info.measured_accuracy
+
+
+FOURIER = [name for name in WEIGHTS if name.startswith("fourier-")]
+
+
+def _fourier(name):
+    network = _published(name)
+    if not datasets.available(network.info.dataset):
+        pytest.skip(f"{network.info.dataset} is not in $SCINN_DATA")
+    return network, datasets.load(network.info.dataset)
+
+
+def _n_right(a, features, labels):
+    hidden = np.tanh(((1 - 2.0 * features) @ a["W"] + a["b"]) / 2)
+    return int(((hidden @ a["V"] + a["c"]).argmax(axis=1) == labels).sum())
+
+
+def _unpacked(a, part):
+    return np.unpackbits(a[f"{part}_bits"], axis=1, count=int(a["n"]))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", FOURIER)
+def test_validation_part_of_the_networks_is_that_of_the_data(name):
+    network, data = _fourier(name)
+    a, split = network.arrays, data.validation_split()
+    np.testing.assert_array_equal(_unpacked(a, "val"), split.validation.features)
+    np.testing.assert_array_equal(a["val_y"], split.validation.labels)
+    if "test_bits" in a:
+        np.testing.assert_array_equal(_unpacked(a, "test"), split.test.features)
+        np.testing.assert_array_equal(a["test_y"], split.test.labels)
+    assert ("test_bits" in a) == (name != "fourier-hidost")
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", FOURIER)
+def test_published_detectors_are_as_good_as_recorded(name):
+    network, data = _fourier(name)
+    a, info, split = network.arrays, network.info, data.validation_split()
+    for part, recorded, accuracy in (
+        (split.validation, a["acc_val"], info.validation_accuracy),
+        (split.test, a["acc_test"], info.measured_accuracy),
+    ):
+        n = len(part.labels)
+        # double precision sums the products in another order than the authors' program in single precision
+        assert abs(_n_right(a, *part) - round(float(recorded) * n)) <= n // 10_000
+        assert round(accuracy * n) == round(float(recorded) * n)
+    assert info.accuracy == info.measured_accuracy
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", FOURIER)
+def test_stabilised_detectors_are_as_good_as_recorded(name):
+    network, data = _fourier(name)
+    split, a = data.validation_split(), network.arrays
+    kinds = [key.removesuffix("_acc_test") for key in a if key.endswith("_acc_test")]
+    assert len(kinds) == 6
+    for kind in kinds:
+        b = dict(a)
+        for key, layer in (("W", 0), ("V", 1)):
+            signs = np.sign(a[key]) * np.abs(a[key]).max(axis=0)
+            b[key] = np.where(a[f"{kind}_changed_layer{layer}"], signs, a[key])
+        for part, share in ((split.validation, "acc_val"), (split.test, "acc_test")):
+            n = len(part.labels)
+            assert abs(_n_right(b, *part) - round(float(a[f"{kind}_{share}"]) * n)) <= n // 10_000
+
+
+def test_only_the_network_counts_as_parameters(toy, monkeypatch):
+    info, _, _ = toy
+    part = replace(info, parameters=("b",))
+    monkeypatch.setattr(weights, "WEIGHTS", MappingProxyType({"toy": part}))
+    assert load_weights("toy").n_parameters == 3
