@@ -115,7 +115,12 @@ class LeakyReLU(Layer):
 
 @register_layer
 class Tanh(Layer):
-    """Hyperbolic tangent: ``y = tanh(x)``; ``dx = dy (1 - y^2)``.
+    """Hyperbolic tangent: ``y = tanh(slope x)``; ``dx = dy slope (1 - y^2)``.
+
+    Parameters
+    ----------
+    slope : float, default 1.0
+        Derivative at 0. With 0.5 it is the logistic function scaled to (-1, 1), ``2 / (1 + exp(-x)) - 1``.
 
     Examples
     --------
@@ -126,17 +131,28 @@ class Tanh(Layer):
 
     Saved = OutputSaved
 
+    def __init__(self, slope: float = 1.0) -> None:
+        super().__init__()
+        if not np.isfinite(slope):
+            raise ValueError(f"slope must be finite, got {slope!r}")
+        self.slope = float(slope)
+
     def forward(
         self, x: np.ndarray, *, train: bool = False, key: Key | None = None
     ) -> tuple[np.ndarray, OutputSaved]:
-        """Return ``tanh(x)`` for ``x`` of any shape, and the output itself as saved."""
+        """Return ``tanh(slope x)`` for ``x`` of any shape, and the output itself as saved."""
         check_input(x, self)
-        y = np.tanh(x)
+        y = np.tanh(x if self.slope == 1.0 else x * x.dtype.type(self.slope))
         return y, OutputSaved(y)
 
     def backward(self, saved: OutputSaved, dy: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Return ``dy (1 - y^2)``."""
-        return dy * (1 - saved.y * saved.y), {}
+        """Return ``dy slope (1 - y^2)``."""
+        dx = dy * (1 - saved.y * saved.y)
+        return (dx if self.slope == 1.0 else dx * dy.dtype.type(self.slope)), {}
+
+    def config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"slope": self.slope}
 
 
 @register_layer

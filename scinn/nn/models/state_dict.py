@@ -225,7 +225,7 @@ def pretrained(name: str) -> Network:
     Raises
     ------
     ValueError
-        Unknown name.
+        Unknown name, or that of a detector of binary features.
     DataUnavailableError, ChecksumError
         As in :func:`scinn.datasets.load_weights`.
 
@@ -243,6 +243,11 @@ def pretrained(name: str) -> Network:
     from scinn import datasets
 
     arrays, info = datasets.load_weights(name)
+    if info.name.startswith("fourier-"):
+        raise ValueError(
+            f"name: {info.name} is a detector of binary features, not of images: pass it to "
+            "scinn.robustness.ShallowNetwork.pretrained"
+        )
     if info.name.startswith("resnet"):
         network = resnet.resnet_cifar(int(info.name[6:8]), rng=0)
         load_state_dict(network, arrays)
