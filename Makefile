@@ -39,7 +39,7 @@ $(VENV)/.docs: $(VENV)/pyvenv.cfg pyproject.toml
 	@touch $@ $(VENV)/.core
 
 reproduce: $(VENV)/.core
-	$(BIN)/scinn reproduce framelets --budget $(BUDGET) --jobs $(JOBS) --out $(OUT)
+	$(BIN)/scinn reproduce --budget $(BUDGET) --jobs $(JOBS) --out $(OUT)
 	@echo "report: $(OUT)/index.html"
 
 test: $(VENV)/.test

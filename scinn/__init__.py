@@ -13,10 +13,21 @@ from typing import TYPE_CHECKING, Any
 from scinn._version import __version__
 
 if TYPE_CHECKING:
-    from scinn import bench, datasets, graphs, nn, random, reference, reproduce, verify
+    from scinn import bench, datasets, graphs, nn, random, reference, reproduce, robustness, verify
     from scinn.papers import cite
 
-_SUBPACKAGES = ("bench", "datasets", "graphs", "nn", "papers", "random", "reference", "reproduce", "verify")
+_SUBPACKAGES = (
+    "bench",
+    "datasets",
+    "graphs",
+    "nn",
+    "papers",
+    "random",
+    "reference",
+    "reproduce",
+    "robustness",
+    "verify",
+)
 
 __all__ = [
     "__version__",
@@ -28,6 +39,7 @@ __all__ = [
     "random",
     "reference",
     "reproduce",
+    "robustness",
     "verify",
 ]
 

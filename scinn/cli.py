@@ -323,24 +323,110 @@ def verify(
 @click.option(
     "--out", type=click.Path(dir_okay=False, path_type=Path), default=None, help="Write JSON there."
 )
+@click.option("--merge", is_flag=True, help="Keep the other benchmarks that the file of --out holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def bench(names: tuple[str, ...], quick: bool, out: Path | None, as_json: bool) -> None:
+def bench(names: tuple[str, ...], quick: bool, out: Path | None, merge: bool, as_json: bool) -> None:
     """Time kernels and transforms beside named peers, each on one thread."""
     from scinn import bench as benchmarks
     from scinn.papers import nearest
 
+    if merge and out is None:
+        raise click.UsageError("--merge needs --out, the file whose other benchmarks are kept")
     for name in names:
         if name not in benchmarks.BENCHMARKS:
             raise click.UsageError(f"no benchmark is called {name!r}{nearest(name, benchmarks.BENCHMARKS)}")
+    # Read before the long run, so that a file that is no record is refused at once.
+    try:
+        kept = benchmarks.read_record(out) if merge and out is not None and out.is_file() else None
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
     record = benchmarks.run(names, quick=quick, callback=lambda message: click.echo(message, err=True))
     if out is not None:
         from scinn._files import write_json
 
-        write_json(out, record)
+        write_json(out, benchmarks.merge(kept, record) if kept else record)
     if as_json:
         _print_json(record)
     else:
         click.echo(benchmarks.format_record(record))
+
+
+@app.command()
+@click.argument("model", metavar="MODEL", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--validation", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path),
+              help="Samples to choose neurons with: an .npz of features and labels.")  # fmt: skip
+@click.option("-o", "--out", type=click.Path(dir_okay=False, path_type=Path), default=None,
+              help="Write the stabilised network there; without it, only report.")  # fmt: skip
+@click.option("--test", type=click.Path(exists=True, dir_okay=False, path_type=Path), default=None,
+              help="Further samples, to judge with.")  # fmt: skip
+@click.option("--floor", type=click.FloatRange(0, 1), default=None, help="Least validation accuracy.")
+@click.option("--max-drop", type=click.FloatRange(0, 1), default=None,
+              help="By how much it may fall instead.  [default: 0.01]")  # fmt: skip
+@click.option(
+    "--method", type=click.Choice(["gmbc", "gmb", "gmbb", "logn"]), default="gmbc", show_default=True
+)
+@click.option("--benefit", type=click.Choice(["proxy", "exact"]), default="proxy", show_default=True,
+              help="Rank neurons as the paper does, or by the exact gain in distance.")  # fmt: skip
+@click.option(
+    "--layers", type=click.Choice(["hidden", "output", "both"]), default="hidden", show_default=True
+)
+@click.option("--p", type=click.FloatRange(1), default=1.0, show_default=True,
+              help="Of the l_p distance, up to inf.")  # fmt: skip
+@click.option("--threshold-rule", type=click.Choice(["keep", "zero", "joint", "match"]), default="keep",
+              show_default=True, help="What becomes of the neurons' thresholds.")  # fmt: skip
+@click.option("--encoding", type=click.Choice(["auto", "bits", "signs"]), default="auto", show_default=True,
+              help="What the samples hold.")  # fmt: skip
+@click.option("--model-encoding", type=click.Choice(["bits", "signs"]), default=None,
+              help="What a scinn.nn.Network was trained on; needed for one.")  # fmt: skip
+@click.option("--attack", type=click.Choice(["none", "jsma"]), default="none", show_default=True,
+              help="Attack the network before and after.")  # fmt: skip
+@click.option("--attack-samples", type=click.IntRange(1), default=None, help="How many; default: all.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="For drawing samples.")
+@click.option("--force", is_flag=True, help="Overwrite OUT. MODEL is never overwritten.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def stabilize(
+    model: Path, validation: Path, floor: float | None, max_drop: float | None, layers: str, as_json: bool, **options: Any
+) -> None:  # fmt: skip
+    """Make a detector on binary features harder to evade: stabilise its hidden neurons.
+
+    MODEL is a file of ShallowNetwork.save or scinn.nn.Network.save with one hidden layer, and OUT becomes one of the
+    same kind. Samples come in .npz files with the arrays features (0/1 or -1/+1) and labels (0, 1, ...).
+
+    \b
+    scinn stabilize model.npz --floor 0.99 --validation val.npz --test test.npz --attack jsma -o stable.npz
+    """
+    from scinn.robustness.command import stabilize_file
+
+    if floor is not None and max_drop is not None:
+        raise click.UsageError("--floor and --max-drop exclude each other; give one of them")
+    chosen = ("hidden", "output") if layers == "both" else (layers,)
+    try:
+        found = stabilize_file(model, validation, floor=floor, max_drop=max_drop, layers=chosen,
+                               callback=lambda message: click.echo(message, err=True), **options)  # fmt: skip
+    except ValueError as error:
+        raise _Failure(str(error)) from error
+    if as_json:
+        _print_json(found)
+    else:
+        _show_stabilization(found)
+
+
+def _show_stabilization(found: dict[str, Any]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from scinn.robustness.command import ending, neuron_rows, summary_rows
+
+    console = _console()
+    for rows, right in ((neuron_rows(found), slice(0, 6)), (summary_rows(found), slice(1, 3))):
+        table = Table(box=None, pad_edge=False)
+        for name in rows[0]:
+            table.add_column(name, justify="right" if name in rows[0][right] else "left", overflow="fold")
+        for row in rows[1:]:
+            table.add_row(*map(escape, row))
+        console.print(table)
+        click.echo()
+    click.echo(ending(found))
 
 
 @app.group()

@@ -146,6 +146,7 @@ _ALL = (
         "2106.04435",
         "raviv2021enhancing",
         "make detectors on binary features harder to evade, in closed form",
+        "built",
     ),
     Paper(
         "framelets",

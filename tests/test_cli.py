@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from scinn import cli
@@ -30,12 +31,16 @@ def scinn(capsys):
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(TOYS))
+    for paper in [paper for paper in claims.MODULES if paper != "framelets"]:
+        monkeypatch.delitem(claims.MODULES, paper)
     monkeypatch.setitem(claims.MODULES, "framelets", "toy_paper")
     monkeypatch.setenv("SCINN_DATA", str(tmp_path / "no-data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-cache"))
 
 
-@pytest.mark.parametrize("command", [["--help"], ["papers"], ["cite", "chip"], ["reproduce", "--help"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["papers"], ["cite", "chip"], ["reproduce", "--help"], ["stabilize", "--help"]]
+)
 def test_light_commands_load_nothing_heavy(command):
     heavy = ["scipy", "sklearn", "networkx", "joblib", "numba", "matplotlib"]
     code = f"""
@@ -301,3 +306,124 @@ def test_verify_reports_theorems_that_fail(scinn, monkeypatch, tmp_path):
     assert code == 1
     reports = json.loads(out)["properties"]
     assert [report["passed"] for report in reports] == [True, False]
+
+
+@pytest.fixture
+def detector(tmp_path):
+    """Write a detector and samples of it; returns the folder."""
+    from scinn.robustness import ShallowNetwork
+
+    rng = np.random.default_rng(0)
+    network = ShallowNetwork(
+        rng.normal(size=(8, 4)), [0.0, 0.1, 99.0, -0.2], rng.normal(size=(4, 2)), np.zeros(2)
+    )
+    network.save(tmp_path / "model.npz")
+    bits = rng.integers(0, 2, (150, 8))
+    labels = network.predict(bits)
+    labels[::10] = 1 - labels[::10]
+    np.savez(tmp_path / "val.npz", features=bits[:90], labels=labels[:90])
+    np.savez(tmp_path / "test.npz", features=bits[90:], labels=labels[90:])
+    return tmp_path
+
+
+def stabilize(scinn, folder, *options):
+    return scinn("stabilize", folder / "model.npz", "--validation", folder / "val.npz", *options)
+
+
+def test_stabilize_writes_a_network_and_prints_what_it_did(scinn, detector):
+    out = detector / "out.npz"
+    code, text, err = stabilize(
+        scinn, detector, "--floor", 0.6, "--test", detector / "test.npz", "--attack", "jsma", "-o", out
+    )
+    assert code == 0, err
+    for part in (
+        "neuron",
+        "answer changes",
+        "% (exact)",
+        "yes",
+        "constant: its sign is the same",
+        "validation accuracy (90 samples)",
+        "test accuracy (60 samples)",
+        "JSMA: mean flips to evade",
+        "JSMA: accuracy under 2 flips",
+        "of 4 neurons stabilised by gmbc, floor 0.6.",
+        f"Written: {out}",
+    ):
+        assert part in text, part
+    assert "choosing neurons" in err
+    from scinn.robustness import ShallowNetwork
+
+    first, last = (ShallowNetwork.load(detector / name) for name in ("model.npz", "out.npz"))
+    changed = np.flatnonzero((first.hidden_weights != last.hidden_weights).any(axis=0))
+    assert f"{len(changed)} of 4 neurons" in text
+    sizes = np.abs(last.hidden_weights[:, changed])
+    assert np.all(sizes == sizes.max(axis=0))
+
+
+def test_stabilize_prints_json(scinn, detector):
+    code, text, err = stabilize(
+        scinn, detector, "--max-drop", 1, "--layers", "both", "--p", "inf", "--method", "gmb", "--benefit", "exact",
+        "--threshold-rule", "match", "--encoding", "bits", "--attack", "jsma", "--attack-samples", 5, "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    report = json.loads(text)
+    assert report["selection"]["hidden"] == [0, 1, 3]
+    assert report["selection"]["output"] == [0, 1]
+    assert report["neurons"][2]["reason"].startswith("constant")
+    assert report["neurons"][0]["p"] == "inf"
+    assert report["attack"]["n_samples"] == 5
+    assert report["out"] is None
+    assert not (detector / "out.npz").exists()
+
+
+def test_stabilize_a_network_of_layers(scinn, detector):
+    from scinn.nn import Network
+    from scinn.nn.models import mlp
+
+    mlp([8, 4, 2], activation="tanh", rng=0).save(detector / "model.npz")
+    options = ("--floor", 0, "-o", detector / "out.npz")
+    code, _, err = stabilize(scinn, detector, *options)
+    assert code == 1
+    assert "does not say what it was trained on; pass --model-encoding" in err
+    code, _, err = stabilize(scinn, detector, *options, "--model-encoding", "bits")
+    assert code == 0, err
+    assert list(Network.load(detector / "out.npz").params) == list(
+        Network.load(detector / "model.npz").params
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--floor", "0.999"], 1, "above the accuracy 0.9 of the network on these samples"),
+        (["--floor", "1.5"], 2, "1.5 is not in the range"),
+        (["--floor", "0.5", "--max-drop", "0.1"], 2, "--floor and --max-drop exclude each other"),
+        (["--p", "0.5"], 2, "0.5 is not in the range"),
+        (["--p", "nan"], 1, "p is nan"),
+        (["--method", "greedy"], 2, "'greedy' is not one of"),
+        (["--encoding", "signs"], 1, "holds 0, 1; values in {-1, +1} are wanted: pass encoding='bits'"),
+        (["--test", "model.npz"], 1, "holds hidden_weights, hidden_bias"),
+        (["--test", "narrow.npz"], 1, "has shape (5, 7); (any, 8) is wanted"),
+        (["--test", "none.npz"], 2, "does not exist"),
+        (["-o", "val.npz"], 1, "val.npz exists; pass --force to overwrite it"),
+        (["-o", "model.npz", "--force"], 1, "is the model itself, which is never overwritten"),
+        (["--model-encoding", "bits"], 1, "is a ShallowNetwork, which takes signs"),
+    ],
+)
+def test_stabilize_says_in_one_line_what_is_wrong(scinn, detector, monkeypatch, options, code, message):
+    monkeypatch.chdir(detector)
+    np.savez("narrow.npz", features=np.eye(5, 7, dtype=int), labels=np.zeros(5, dtype=int))
+    before = {path.name: path.read_bytes() for path in detector.iterdir()}
+    found, text, err = stabilize(scinn, detector, *options)
+    assert found == code
+    assert message in err
+    assert text == ""
+    assert len([line for line in err.splitlines() if line.startswith("Error: ")]) == 1
+    assert {path.name: path.read_bytes() for path in detector.iterdir()} == before
+
+
+def test_stabilize_refuses_what_is_no_model(scinn, detector):
+    (detector / "model.npz").write_text("weights")
+    code, _, err = stabilize(scinn, detector)
+    assert code == 1
+    assert "is not a file saved by scinn, or is damaged" in err

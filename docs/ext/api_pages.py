@@ -9,6 +9,7 @@ from pathlib import Path
 #: Module -> what it is for, in the order of the sidebar.
 MODULES = {
     "scinn.graphs": "Graphs, framelets and graph layers",
+    "scinn.robustness": "Detectors on binary features: stabilisation, Chow parameters, attacks, certificates",
     "scinn.nn": "Layers, networks, losses, optimisers, training",
     "scinn.verify": "Checks of the contracts, for our code and yours",
     "scinn.datasets": "Data sets and splits",

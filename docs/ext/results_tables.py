@@ -15,6 +15,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
+from scinn.bench.registry import read_record
 from scinn.bench.rows import duration
 from scinn.reproduce.report import measured_text, number_text
 
@@ -201,11 +202,12 @@ class Timings(ResultsDirective):
     """``{timings-table} bench``: what ``scinn bench`` measured, beside the peers."""
 
     def run(self) -> list[nodes.Node]:
-        record = self.load("bench.json")
-        if not record:
+        if not self.load("bench.json"):
             return self.not_measured()
+        record = read_record(self.results / "bench.json")
         out: list[nodes.Node] = []
-        for bench in record["benchmarks"]:
+        places = [bench["environment"] for bench in record["benchmarks"]]
+        for number, bench in enumerate(record["benchmarks"]):
             out.append(nodes.rubric(text=bench["title"]))
             out.append(nodes.paragraph(text=bench["about"]))
             rows = []
@@ -214,16 +216,16 @@ class Timings(ResultsDirective):
                     duration(row[key]).replace(" ", "\N{NO-BREAK SPACE}")
                     for key in ("seconds", "peer_seconds")
                 )
-                digits = 2 if row["ratio"] is not None and row["ratio"] < 2 else 1
-                ratio = "–" if row["ratio"] is None else f"{row['ratio']:.{digits}f}\N{NO-BREAK SPACE}x"
-                rows.append([row["case"], ours, f"{row['peer']}: {theirs}", ratio, row["note"]])
+                digits = 0 if (row["ratio"] or 0) >= 100 else 2 if (row["ratio"] or 0) < 2 else 1
+                ratio = "–" if row["ratio"] is None else f"{row['ratio']:,.{digits}f}\N{NO-BREAK SPACE}x"
+                peer = f"{row['peer']}: {theirs}" if row["peer"] else "–"
+                rows.append([row["case"], ours, peer, ratio, row["note"]])
             head = ["Case", "scinn", "peer", "ratio", "note"]
             out.append(make_table(head, rows, [24, 11, 25, 10, 30], ["timings"]))
-        environment = record.get("environment", {})
-        words = [
-            f"{key} {value}" for key, value in environment.items() if isinstance(value, str | int | float)
-        ]
-        out.append(nodes.paragraph(text="; ".join(words) + ".", classes=["measured-on"]))
+            # Once for benchmarks in a row that were measured in the same place.
+            if places[number] not in places[number + 1 : number + 2]:
+                words = [f"{key} {value}" for key, value in places[number].items()]
+                out.append(nodes.paragraph(text="; ".join(words) + ".", classes=["measured-on"]))
         return out
 
 

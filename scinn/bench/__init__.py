@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from scinn.bench.environment import environment
 from scinn.bench.peers import PeerResult, run_peer
-from scinn.bench.registry import BENCHMARKS, Benchmark, Row, format_record, run
+from scinn.bench.registry import BENCHMARKS, Benchmark, Row, format_record, merge, read_record, run
 from scinn.bench.timing import Timing, measure, peak_memory, triad_bandwidth
 
 __all__ = [
@@ -20,7 +20,9 @@ __all__ = [
     "environment",
     "format_record",
     "measure",
+    "merge",
     "peak_memory",
+    "read_record",
     "run",
     "run_peer",
     "triad_bandwidth",

@@ -6,6 +6,7 @@ missing. Libraries are imported inside the tasks, so that one peer can be absent
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import json
@@ -266,18 +267,23 @@ def released_ufg(arrays: dict[str, Any], options: dict[str, Any]) -> tuple[dict[
     return {}, {"seconds": seconds, "versions": {"torch": torch.__version__, "numpy": np.__version__}}
 
 
-def _torch_worker() -> tuple[Any, Any]:
-    """Return PyTorch on one thread, and the neighbouring file of what it is asked to do."""
-    torch = need("torch")
-    torch.set_num_threads(1)
+def _neighbour(name: str) -> Any:
+    """Import a file beside this one."""
     # -I keeps this folder off the import path.
-    path = Path(__file__).resolve().parent / "torch_worker.py"
-    spec = importlib.util.spec_from_file_location("torch_worker", path)
+    path = Path(__file__).resolve().parent / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return torch, module
+    return module
+
+
+def _torch_worker() -> tuple[Any, Any]:
+    """Return PyTorch on one thread, and the neighbouring file of what it is asked to do."""
+    torch = need("torch")
+    torch.set_num_threads(1)
+    return torch, _neighbour("torch_worker")
 
 
 def torch_layers(arrays: dict[str, Any], options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -309,13 +315,40 @@ def torch_resnet(arrays: dict[str, Any], options: dict[str, Any]) -> tuple[dict[
     return {}, times | {"versions": {"torch": torch.__version__, "numpy": np.__version__}}
 
 
-TASKS = {
+def robustness(
+    task: str, arrays: dict[str, Any], options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run one of the tasks of the neighbouring file for Chow parameters, transforms and attacks."""
+
+    def best(function: Callable[[], Any]) -> float:
+        return best_time(function, options["n_repeats"], options["at_least"])
+
+    return _neighbour("robustness_worker").TASKS[task](arrays, options, need, best)
+
+
+ROBUSTNESS = (
+    "sampled_chow",
+    "halves_chow",
+    "boofun_chow",
+    "powerindex_banzhaf",
+    "pypuf_lmn",
+    "walsh_numpy",
+    "walsh_pyfwht",
+    "walsh_sympy",
+    "folded_table",
+    "jsma_numpy",
+    "art_saliency",
+    "foolbox_fmn",
+    "foolbox_brendel_bethge",
+)
+
+TASKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], tuple[dict[str, Any], dict[str, Any]]]] = {
     "torch_layers": torch_layers,
     "torch_resnet": torch_resnet,
     "pygsp_framelets": pygsp_framelets,
     "torch_ufg": torch_ufg,
     "released_ufg": released_ufg,
-}
+} | {name: functools.partial(robustness, name) for name in ROBUSTNESS}
 
 
 def main(task: str, source: str, target: str) -> None:

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import platform
+import json
+import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from scinn._input import check_choice
+from scinn.bench.binary_attacks import BINARY_ATTACKS
+from scinn.bench.chow_parameters import CHOW
 from scinn.bench.convolution import CONVOLUTION
 from scinn.bench.environment import environment
 from scinn.bench.framelet_transform import FRAMELETS
 from scinn.bench.rows import Benchmark, Callback, Row, duration
 from scinn.bench.spmm import SPMM
 from scinn.bench.ufg_epoch import UFG_EPOCH
+from scinn.bench.walsh_transform import WALSH
 
-__all__ = ["BENCHMARKS", "Benchmark", "Row", "format_record", "run"]
+__all__ = ["BENCHMARKS", "Benchmark", "Row", "format_record", "merge", "read_record", "run"]
 
-SCHEMA = 1
+#: In format 1 the whole record had one environment.
+SCHEMA = 2
 
 #: What ``scinn bench`` can run.
 BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
-    {b.name: b for b in (SPMM, FRAMELETS, UFG_EPOCH, CONVOLUTION)}
+    {b.name: b for b in (SPMM, FRAMELETS, UFG_EPOCH, CONVOLUTION, CHOW, WALSH, BINARY_ATTACKS)}
 )
 
 
@@ -47,8 +53,8 @@ def run(
     Returns
     -------
     dict
-        Plain JSON: ``schema``, ``environment``, ``quick``, ``seconds`` and ``benchmarks``, a list with ``name``, ``title``,
-        ``about`` and ``rows``.
+        Plain JSON: ``schema`` and ``benchmarks``, a list with ``name``, ``title``, ``about``, ``environment``, ``quick``,
+        ``seconds`` and ``rows``.
 
     Raises
     ------
@@ -58,30 +64,85 @@ def run(
     Examples
     --------
     >>> sorted(BENCHMARKS)
-    ['convolution', 'framelets', 'spmm', 'ufg-epoch']
+    ['binary-attacks', 'chow', 'convolution', 'framelets', 'spmm', 'ufg-epoch', 'walsh']
     """
     for name in names:
         check_choice(name, "names", tuple(BENCHMARKS))
-    begun = time.perf_counter()
     done = []
     for name in dict.fromkeys(names or BENCHMARKS):
         bench = BENCHMARKS[name]
+        begun = time.perf_counter()
         rows = bench.run(quick, callback or _silent)
         done.append(
             {
                 "name": name,
                 "title": bench.title,
                 "about": bench.about,
+                "environment": environment(),
+                "quick": quick,
+                "seconds": round(time.perf_counter() - begun, 1),
                 "rows": [row.to_dict() for row in rows],
             }
         )
-    return {
-        "schema": SCHEMA,
-        "environment": environment(),
-        "quick": quick,
-        "seconds": round(time.perf_counter() - begun, 1),
-        "benchmarks": done,
-    }
+    return {"schema": SCHEMA, "benchmarks": done}
+
+
+def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a record of this format or of format 1, in which the environment was that of all benchmarks.
+
+    Parameters
+    ----------
+    path : path
+        A file that ``scinn bench --out`` wrote.
+
+    Returns
+    -------
+    dict
+        As :func:`run` returns it.
+
+    Raises
+    ------
+    ValueError
+        Where the file holds no record.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or record.get("schema") not in (1, SCHEMA):
+        raise ValueError(
+            f"{os.fspath(path)} holds no record of benchmarks; name a file that scinn bench --out wrote, or a new one"
+        )
+    shared = {key: record[key] for key in ("environment", "quick") if key in record}
+    return {"schema": SCHEMA, "benchmarks": [shared | bench for bench in record["benchmarks"]]}
+
+
+def merge(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record with the benchmarks of `new`, and those of `old` that `new` does not hold.
+
+    Each keeps its own environment, so that benchmarks of several machines and days may stand in one file.
+
+    Parameters
+    ----------
+    old, new : mapping
+        As returned by :func:`run` or :func:`read_record`.
+
+    Returns
+    -------
+    dict
+        In the order of :data:`BENCHMARKS`; what is not there any more comes last.
+
+    Examples
+    --------
+    >>> old = {"schema": 2, "benchmarks": [{"name": "walsh", "rows": [1]}, {"name": "spmm", "rows": [2]}]}
+    >>> new = {"schema": 2, "benchmarks": [{"name": "walsh", "rows": [3]}]}
+    >>> [(bench["name"], bench["rows"]) for bench in merge(old, new)["benchmarks"]]
+    [('spmm', [2]), ('walsh', [3])]
+    """
+    found = {bench["name"]: bench for record in (old, new) for bench in record["benchmarks"]}
+    names = [name for name in BENCHMARKS if name in found]
+    names += [name for name in found if name not in BENCHMARKS]
+    return {"schema": SCHEMA, "benchmarks": [found[name] for name in names]}
 
 
 def format_record(record: Mapping[str, Any]) -> str:
@@ -99,24 +160,26 @@ def format_record(record: Mapping[str, Any]) -> str:
     Examples
     --------
     >>> row = Row("A @ x", 0.5, "SciPy 1.17", 1.0, "one thread").to_dict()
-    >>> bench = {"name": "spmm", "title": "Product", "about": "", "rows": [row]}
-    >>> print(format_record({"environment": {"cpu": "abacus"}, "benchmarks": [bench]}))
+    >>> bench = {"name": "spmm", "title": "Product", "environment": {"cpu": "abacus"}, "rows": [row]}
+    >>> print(format_record({"benchmarks": [bench]}))
     Product
       A @ x  500 ms  SciPy 1.17 1 s  2.00 x  one thread
     cpu abacus
     """
     lines: list[str] = []
-    for bench in record["benchmarks"]:
+    places = [bench["environment"] for bench in record["benchmarks"]]
+    for number, bench in enumerate(record["benchmarks"]):
         lines.append(bench["title"])
         cells = []
         for row in bench["rows"]:
             ratio = "–" if row["ratio"] is None else f"{row['ratio']:.2f} x"
-            peer = f"{row['peer']} {duration(row['peer_seconds'])}".strip()
+            peer = f"{row['peer']} {duration(row['peer_seconds'])}" if row["peer"] else "–"
             cells.append([row["case"], duration(row["seconds"]), peer, ratio])
         widths = [max((len(line[i]) for line in cells), default=0) for i in range(4)]
         for line, row in zip(cells, bench["rows"], strict=True):
             text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
             lines.append(f"  {text}  {row['note']}".rstrip())
-    about = record.get("environment") or {"platform": platform.platform()}
-    lines.append(", ".join(f"{name} {value}" for name, value in about.items()))
+        # Once for benchmarks in a row that share it.
+        if places[number] not in places[number + 1 : number + 2]:
+            lines.append(", ".join(f"{name} {value}" for name, value in places[number].items()))
     return "\n".join(lines)

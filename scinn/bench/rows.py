@@ -22,7 +22,7 @@ class Row:
     seconds : float
         Our processor time.
     peer : str
-        The peer and its version.
+        The peer and its version; empty where there is none.
     peer_seconds : float or None
         Its processor time for the same work; None where it did not run.
     note : str

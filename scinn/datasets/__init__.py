@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from scinn.datasets.augment import CropFlip, crop_flip, draw_crop_flip, random_crop_flip
-from scinn.datasets.binary import BinaryDataset, BinaryPart, BinarySplit, read_libsvm
+from scinn.datasets.binary import BinaryDataset, BinaryPart, BinarySplit, few_strong_features, read_libsvm
 from scinn.datasets.generators import (
     grid_graph,
     path_graph,
@@ -57,6 +57,7 @@ __all__ = [
     "crop_flip",
     "draw_crop_flip",
     "fetch",
+    "few_strong_features",
     "grid_graph",
     "how_to_get",
     "list_datasets",

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from scinn._input import check_positive_int
+from scinn._input import check_in_range, check_positive_int
 from scinn.datasets.registry import DATASETS, DatasetInfo
 from scinn.datasets.splits import stratified_split
-from scinn.random import RandomState
+from scinn.random import RandomState, as_generator
 
-__all__ = ["BinaryDataset", "BinaryPart", "BinarySplit", "read_libsvm"]
+__all__ = ["BinaryDataset", "BinaryPart", "BinarySplit", "few_strong_features", "read_libsvm"]
 
 VALIDATION_SHARE = 0.2
 VALIDATION_SEED = 0
 LIGHT_PIXEL = 7
 UPPER_DIGITS = 5
+
+# what is not ASCII stays visible in the message about its line
+_TEXT: Any = {"encoding": "ascii", "errors": "backslashreplace"}
 
 
 class BinaryPart(NamedTuple):
@@ -215,6 +219,65 @@ class BinaryDataset(NamedTuple):
         return self.n_train
 
 
+def few_strong_features(
+    n_samples: int = 6000,
+    *,
+    n_strong: int = 3,
+    n_weak: int = 200,
+    strong_error: float = 0.01,
+    weak_error: float = 0.45,
+    rng: RandomState = None,
+) -> BinaryDataset:
+    """Draw a detection problem in which few features say almost everything and many say very little.
+
+    Each bit is a copy of the label, negated for a random half of the features, and wrong with the probability of
+    its kind, independently of all else. A trained detector leans on the strong bits, and is evaded by flipping them.
+
+    Parameters
+    ----------
+    n_samples : int, default 6000
+    n_strong, n_weak : int
+        Numbers of features of each kind; the strong ones come first.
+    strong_error, weak_error : float
+        Probabilities in [0, 1/2] that a bit is wrong.
+    rng : int, SeedSequence, Generator, Key or None
+        Source of randomness.
+
+    Returns
+    -------
+    BinaryDataset
+        Without a published division.
+
+    Raises
+    ------
+    ValueError
+        For numbers below 1, or probabilities out of range.
+
+    Examples
+    --------
+    >>> data = few_strong_features(100, rng=0)
+    >>> data.features.shape, data.class_names
+    ((100, 203), ('0', '1'))
+    """
+    check_positive_int(n_samples, "n_samples")
+    check_positive_int(n_strong, "n_strong")
+    check_positive_int(n_weak, "n_weak", minimum=0)
+    errors = [
+        check_in_range(value, name, 0.0, 0.5)
+        for name, value in (("strong_error", strong_error), ("weak_error", weak_error))
+    ]
+    generator = as_generator(rng)
+    labels = generator.integers(0, 2, n_samples)
+    wrong = generator.random((n_samples, n_strong + n_weak)) < np.repeat(errors, (n_strong, n_weak))
+    negated = generator.random(n_strong + n_weak) < 0.5
+    bits = (labels[:, None] == 1) ^ wrong ^ negated
+    kinds = [("strong", n_strong), ("weak", n_weak)]
+    names = tuple(f"{kind} {i}" for kind, n in kinds for i in range(n))
+    return BinaryDataset(
+        "few-strong-features", bits.astype(np.uint8), labels.astype(np.int64), feature_names=names
+    )
+
+
 def read_libsvm(
     path: str | os.PathLike[str], n_features: int, *, zero_based: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -260,12 +323,19 @@ def read_libsvm(
     ([[1, 0, 1], [0, 1, 0], [0, 0, 0]], [1, 0, 0])
     """
     n_columns = check_positive_int(n_features, "n_features")
+    with open(path, **_TEXT) as stream:
+        return _parsed(stream, n_columns, zero_based, f"path: {os.fspath(path)}")
+
+
+def _parsed(
+    lines: Iterable[str], n_columns: int, zero_based: bool, source: str
+) -> tuple[np.ndarray, np.ndarray]:
     labels: list[int] = []
     rows: list[int] = []
     columns: list[int] = []
     first_line: dict[int, int] = {}
-    for line, tokens in _lines(path):
-        where = f"path: {os.fspath(path)}, line {line}"
+    for line, tokens in _tokens(lines):
+        where = f"{source}, line {line}"
         label = _number(tokens[0])
         if label not in (-1, 0, 1):
             raise ValueError(f"{where}: the label is {tokens[0]!r}; 0 or 1 (or -1 and 1) is wanted")
@@ -278,10 +348,10 @@ def read_libsvm(
         columns += chosen
         labels.append(int(label))
     if not labels:
-        raise ValueError(f"path: {os.fspath(path)} holds no line of data")
+        raise ValueError(f"{source} holds no line of data")
     if {-1, 0} <= set(first_line):
         raise ValueError(
-            f"path: {os.fspath(path)} has the label -1 in line {first_line[-1]} and 0 in line "
+            f"{source} has the label -1 in line {first_line[-1]} and 0 in line "
             f"{first_line[0]}; two classes are wanted, 0 and 1 or -1 and 1"
         )
     features = np.zeros((len(labels), n_columns), dtype=np.uint8)
@@ -289,13 +359,11 @@ def read_libsvm(
     return features, np.maximum(np.array(labels, dtype=np.int64), 0)
 
 
-def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str]]]:
-    # what is not ASCII stays visible in the message about its line
-    with open(path, encoding="ascii", errors="backslashreplace") as stream:
-        for line, text in enumerate(stream, start=1):
-            tokens = text.partition("#")[0].split()
-            if tokens:
-                yield line, tokens
+def _tokens(lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
+    for line, text in enumerate(lines, start=1):
+        tokens = text.partition("#")[0].split()
+        if tokens:
+            yield line, tokens
 
 
 def _number(text: str) -> float:
@@ -325,6 +393,16 @@ def _column(token: str, n_columns: int, zero_based: bool, where: str) -> tuple[i
             f"features that n_features asks for{hint}"
         )
     return column, bit == 1
+
+
+def read_published(info: DatasetInfo, files: Mapping[str, bytes]) -> BinaryDataset:
+    """Read the two LIBSVM files of a registered set: the training part, then the test part."""
+    n_columns = info.counts["features"]
+    parts = [
+        _parsed(io.TextIOWrapper(io.BytesIO(files[source.file_name]), **_TEXT), n_columns, True, source.url)
+        for source in info.sources
+    ]
+    return _divided(info.name, [features for features, _ in parts], [labels for _, labels in parts])
 
 
 def unpack(info: DatasetInfo, arrays: Mapping[str, np.ndarray]) -> BinaryDataset:

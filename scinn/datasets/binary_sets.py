@@ -1,4 +1,4 @@
-"""The registered sets of binary features: what each bit means, where the set comes from, how its file is made."""
+"""The registered sets of binary features: what each bit means, and where the set comes from or how it is made."""
 
 from __future__ import annotations
 
@@ -32,8 +32,6 @@ def _set(name: str, title: str, counts: dict[str, int], **more: Any) -> DatasetI
 def _of_the_paper(
     name: str, title: str, counts: dict[str, int], stem: str, folder: str, sums: tuple[str, str], **more: Any
 ) -> DatasetInfo:
-    file, n = more["file"], counts["features"]
-    parts = ("train", "test")
     return _set(
         name,
         title,
@@ -42,21 +40,9 @@ def _of_the_paper(
         licence="not stated by the publisher",
         origin="github.com/AidanKelley/fourier-stabilization, the authors' division into training and test rows",
         citation=_PAPER,
-        hand_made=HandMade(
-            url=KELLEY,
-            reason="the publishing repository states no licence, and its LIBSVM text files differ from this "
-            "packing",
-            arrays=f"n = {n}; train_bits and test_bits = numpy.packbits(features, axis=1); train_y and test_y, "
-            "the labels 0 and 1, in the order of the published files",
-            recipe="import numpy\n"
-            "from scinn.datasets import read_libsvm\n"
-            f'(a, y), (b, z) = (read_libsvm(f"{stem}_{{part}}.libsvm", {n}) for part in ("train", "test"))\n'
-            "bits = [numpy.packbits(features, axis=1) for features in (a, b)]\n"
-            f'numpy.savez("{file}", n={n}, train_bits=bits[0], train_y=y, test_bits=bits[1], test_y=z)',
-            files=tuple(
-                SourceFile(f"{KELLEY}/raw/{_COMMIT}/{folder}/{stem}_{part}.libsvm", value)
-                for part, value in zip(parts, sums)
-            ),
+        sources=tuple(
+            SourceFile(f"{KELLEY}/raw/{_COMMIT}/{folder}/{stem}_{part}.libsvm", value)
+            for part, value in zip(("train", "test"), sums)
         ),
         **more,
     )

@@ -58,15 +58,12 @@ class HandMade:
         What the file holds, and from what it is made.
     recipe : str
         Lines of Python that make it; empty where ``arrays`` says enough.
-    files : tuple of SourceFile
-        The published files that the recipe starts from, where their checksums are known.
     """
 
     url: str
     reason: str
     arrays: str
     recipe: str = ""
-    files: tuple[SourceFile, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -197,8 +197,8 @@ def _local(info: DatasetInfo) -> Dataset | None:
     if path is None:
         return None
     if path.name == info.file and not store.is_own_file(path):
-        if info.hand_made is not None:
-            return _hand_made(info, path)
+        if info.task == "binary features":
+            return _any_packing(info, path)
         return _unpack(info, store.unpack_npz(store.read_checked(path, info, info.file_sha256)))
     from scinn._files import read_npz
 
@@ -214,8 +214,8 @@ def _local(info: DatasetInfo) -> Dataset | None:
     return dataset
 
 
-def _hand_made(info: DatasetInfo, path: Path) -> Dataset:
-    # whoever makes the file packs the same arrays into other bytes, so the arrays decide
+def _any_packing(info: DatasetInfo, path: Path) -> Dataset:
+    # whoever makes such a file packs the same arrays into other bytes, so the arrays decide
     content = path.read_bytes()
     packing = store.sha256(content)
     try:
@@ -238,6 +238,8 @@ def _downloaded(info: DatasetInfo) -> Dataset:
         )
     elif info.task == "image classification":
         dataset = images.read_published(info, files)
+    elif info.task == "binary features":
+        dataset = binary.read_published(info, files)
     else:
         dataset = tu.read_zip(info.name, next(iter(files.values())))
     _check(dataset, info, ", ".join(info.urls))
@@ -376,4 +378,5 @@ _GENERATED: dict[str, Callable[..., Dataset]] = {
     "stochastic-block-model": generators.stochastic_block_model,
     "piecewise-smooth": _piecewise_smooth,
     "grid-signal": _grid_signal,
+    "few-strong-features": binary.few_strong_features,
 }

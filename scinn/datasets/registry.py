@@ -385,6 +385,17 @@ _ALL = (
         citation="",
         note="Options: rows, columns, n_pieces, degree, rng (default 0).",
     ),
+    DatasetInfo(
+        name="few-strong-features",
+        kind="generated",
+        task="binary features",
+        title="A few features that tell the class, among many that hardly do",
+        counts=MappingProxyType({"samples": 6000, "features": 203, "classes": 2}),
+        licence="generated, none needed",
+        origin="scinn.datasets.few_strong_features",
+        citation="",
+        note="Options: n_samples, n_strong, n_weak, strong_error, weak_error, rng (default 0).",
+    ),
 )
 
 DATASETS: Mapping[str, DatasetInfo] = MappingProxyType({info.name: info for info in _ALL})

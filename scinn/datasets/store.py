@@ -76,10 +76,9 @@ def how_to_get(info: DatasetInfo) -> str:
 
 
 def _how_to_make(info: DatasetInfo, made: HandMade) -> str:
-    published = "".join(f"  {file.url}\n    {file.sum}\n" for file in made.files)
     recipe = "".join(f"  {line}\n" for line in made.recipe.splitlines())
     return (
-        f"To get {info.name}: the original (licence: {info.licence}) stands at\n  {made.url}\n{published}"
+        f"To get {info.name}: the original (licence: {info.licence}) stands at\n  {made.url}\n"
         f"It is not downloaded, because {made.reason}.\n"
         f"Get it there, make {info.file} of it, put that into a folder, and set SCINN_DATA to the folder. The "
         f"file holds {made.arrays}:\n{recipe}"
@@ -90,10 +89,11 @@ def _how_to_make(info: DatasetInfo, made: HandMade) -> str:
 
 
 def altered(info: DatasetInfo, path: Path, found: str) -> str:
-    """Say that a file, made by hand, does not hold the recorded arrays."""
+    """Say that a compact file, in whatever packing, does not hold the recorded arrays."""
+    again = "get" if info.hand_made is None else "make"
     return (
         f"{info.name}: {path} has been altered or damaged, or was made of other data: expected sha256 "
-        f"{info.file_sha256} (of its arrays {info.content_sha256}), found {found}. Remove the file and make it "
+        f"{info.file_sha256} (of its arrays {info.content_sha256}), found {found}. Remove the file and {again} it "
         f"again.\n{how_to_get(info)}"
     )
 

@@ -68,6 +68,7 @@ __all__ = [
     "Results",
     "as_json",
     "canonical",
+    "half_width_90",
     "load_module",
     "seeds",
     "select_claims",
@@ -79,7 +80,10 @@ BUDGETS = ("smoke", "quick", "full")
 VERDICTS = ("reproduced", "direction holds", "not reproduced", "not run")
 
 #: Paper key -> the module that holds its claims. A paper is listed here when it is built.
-MODULES: dict[str, str] = {"framelets": "scinn.reproduce.framelets"}
+MODULES: dict[str, str] = {
+    "framelets": "scinn.reproduce.framelets",
+    "fourier-stabilization": "scinn.reproduce.fourier_stabilization",
+}
 
 
 def _plain(value: Any) -> Any:
@@ -386,6 +390,32 @@ def summarize(values: Sequence[float]) -> tuple[float | None, float | None, int]
         return None, None, 0
     mean = float(data.mean())
     return mean, (float(data.std(ddof=1)) if data.size > 1 else None), int(data.size)
+
+
+def half_width_90(sd: float | None, n: int) -> float:
+    """Return the half width of the 90 % interval of Student's t for a mean; infinite for a single value.
+
+    Parameters
+    ----------
+    sd : float or None
+        Standard deviation (n - 1) of the values.
+    n : int
+        How many there are.
+
+    Returns
+    -------
+    float
+
+    Examples
+    --------
+    >>> round(half_width_90(1.0, 10), 4)
+    0.5797
+    """
+    if n < 2 or sd is None:
+        return float("inf")
+    from scipy.special import stdtrit
+
+    return float(stdtrit(n - 1, 0.95)) * sd / float(np.sqrt(n))
 
 
 def sign_flip_test(differences: Sequence[float]) -> float:

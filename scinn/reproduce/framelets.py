@@ -15,7 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from scinn.reproduce.claims import Cell, Claim, Outcome, Results, seeds, sign_flip_test, summarize
+from scinn.reproduce.claims import (
+    Cell,
+    Claim,
+    Outcome,
+    Results,
+    half_width_90,
+    seeds,
+    sign_flip_test,
+    summarize,
+)
 from scinn.reproduce.framelets_experiments import EXPERIMENTS
 from scinn.reproduce.framelets_figures import figures
 from scinn.reproduce.framelets_protocol import (
@@ -35,8 +44,6 @@ from scinn.reproduce.framelets_protocol import (
 __all__ = ["CLAIMS", "EXPERIMENTS", "figures"]
 
 PAPER = "framelets"
-#: Upper 5 % points of Student's t by degrees of freedom, for 90 % intervals.
-T_90 = {1: 6.314, 2: 2.920, 3: 2.353, 4: 2.132, 5: 2.015, 6: 1.943, 7: 1.895, 8: 1.860, 9: 1.833}
 
 
 def _accuracy_claim(dataset: str, variant: str, bar: float) -> Claim:
@@ -287,7 +294,7 @@ def _tightness_accuracy_claim(dataset: str, variant: str, settings: str) -> Clai
         tight, loose = scores
         mean, sd, n = summarize(np.subtract(tight, loose).tolist())
         assert mean is not None
-        half_width = T_90[n - 1] * (sd or 0.0) / np.sqrt(n) if n > 1 else float("inf")
+        half_width = half_width_90(sd, n)
         inside = abs(mean) + half_width < 1.0
         verdict = "reproduced" if inside else "direction holds" if abs(mean) < 1.0 else "not reproduced"
         reason = f"tight {np.mean(tight):.2f} %, released {np.mean(loose):.2f} %: {mean:+.2f} points" + (

@@ -184,9 +184,9 @@ def _missing_data(claim: Claim, failures: Mapping[str, str]) -> str | None:
     missing = [name for name in claim.dataset if not datasets.available(name)]
     if not missing:
         return None
-    text = (
-        f"data: {', '.join(missing)} not on this machine; get it with: scinn data fetch {' '.join(missing)}"
-    )
+    by_hand = any(datasets.lookup(name).hand_made is not None for name in missing)
+    way = "how to make it:" if by_hand else "get it with:"
+    text = f"data: {', '.join(missing)} not on this machine; {way} scinn data fetch {' '.join(missing)}"
     whys = [f"{name}: {failures[name]}" for name in missing if name in failures]
     return f"{text} ({'; '.join(whys)})" if whys else text
 
@@ -424,7 +424,7 @@ def _fetch_missing(claims: Sequence[Claim], tell: Callable[[str], None]) -> dict
     failures: dict[str, str] = {}
     names = dict.fromkeys(name for claim in claims for name in claim.dataset)
     for name in () if is_offline() else names:
-        if datasets.available(name):
+        if datasets.available(name) or datasets.lookup(name).hand_made is not None:
             continue
         tell(name)
         try:

@@ -55,6 +55,16 @@ def _leaky_relu(seed: int) -> CheckResult:
     return check_gradient(LeakyReLU(float(rng.uniform(0.0, 0.9))), x, rng=seed)
 
 
+def _tanh(seed: int) -> CheckResult:
+    from scinn.nn import Tanh
+
+    rng = np.random.default_rng(seed)
+    slope = float(rng.choice([1.0, 0.5, rng.normal()]))
+    return check_gradient(
+        Tanh(slope), 2 * rng.standard_normal(_shape(rng, int(rng.integers(1, 8)))), rng=seed
+    )
+
+
 def _dropout(seed: int) -> CheckResult:
     from scinn.nn import Dropout
 
@@ -232,7 +242,7 @@ _ROWS: tuple[tuple[str, str, Callable[[int], CheckResult]], ...] = (
     ("dense", "Dense: y = x W + b.", _dense),
     ("relu", "ReLU.", _elementwise("ReLU")),
     ("leaky-relu", "LeakyReLU with any slope.", _leaky_relu),
-    ("tanh", "Tanh.", _elementwise("Tanh")),
+    ("tanh", "Tanh with any slope.", _tanh),
     ("sigmoid", "Sigmoid.", _elementwise("Sigmoid")),
     ("dropout", "Dropout, given its key.", _dropout),
     ("batch-norm", "BatchNorm in training and inference.", _batch_norm),

@@ -28,7 +28,11 @@ __all__ = [
 ]
 
 #: Papers (and the layers of :mod:`scinn.nn`) that have properties, with the module that holds them.
-MODULES: dict[str, str] = {"framelets": "scinn.verify.framelets", "layers": "scinn.verify.layers"}
+MODULES: dict[str, str] = {
+    "framelets": "scinn.verify.framelets",
+    "fourier-stabilization": "scinn.verify.fourier_stabilization",
+    "layers": "scinn.verify.layers",
+}
 
 
 @dataclass(frozen=True)

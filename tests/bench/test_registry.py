@@ -1,13 +1,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from scinn import bench
 from scinn.bench import spmm
 from scinn.bench.rows import Row, duration, size
+from scinn.cli import app
+
+
+def titled(title, cpu, row):
+    return {"title": title, "environment": {"cpu": cpu}, "rows": [row.to_dict()]}
 
 
 def test_a_small_run_gives_a_record_that_is_json(monkeypatch):
@@ -21,7 +28,8 @@ def test_a_small_run_gives_a_record_that_is_json(monkeypatch):
     assert all(row["numbers"]["difference"] < 1e-12 for row in rows)
     assert all(row["ratio"] == row["peer_seconds"] / row["seconds"] for row in rows)
     assert said == ["spmm: small, 16 columns", "spmm: small, 64 columns"]
-    assert record["environment"]["threads"] == 1
+    assert record["benchmarks"][0]["environment"]["threads"] == 1
+    assert record["benchmarks"][0]["quick"] is True
     assert "small, 64 columns" in bench.format_record(record)
 
 
@@ -33,10 +41,83 @@ def test_unknown_names_are_refused_with_what_there_is():
 def test_a_peer_that_did_not_run_has_no_ratio():
     row = Row("case", 0.1, "PyGSP", None, "not run: pygsp is not installed")
     assert row.ratio is None
-    record = {"benchmarks": [{"title": "T", "rows": [row.to_dict()]}], "environment": {"cpu": "x"}}
-    text = bench.format_record(record)
+    text = bench.format_record({"benchmarks": [titled("T", "x", row)]})
     assert "PyGSP not run" in text
     assert "pygsp is not installed" in text
+
+
+def test_a_row_without_a_peer_says_neither_name_nor_not_run():
+    text = bench.format_record({"benchmarks": [titled("T", "x", Row("case", 0.1, "", None, "why"))]})
+    assert "case  100 ms  –  –  why" in text
+    assert "not run" not in text
+
+
+def test_environments_are_written_once_for_benchmarks_that_share_them():
+    row = Row("case", 0.1, "peer", 0.2)
+    benchmarks = [titled(title, cpu, row) for title, cpu in (("A", "x"), ("B", "x"), ("C", "y"), ("D", "x"))]
+    lines = bench.format_record({"benchmarks": benchmarks}).splitlines()
+    assert [line for line in lines if not line.startswith("  ")] == [
+        "A", "B", "cpu x", "C", "cpu y", "D", "cpu x",
+    ]  # fmt: skip
+
+
+def test_a_record_in_format_1_gives_its_environment_to_every_benchmark(tmp_path):
+    old = {"schema": 1, "environment": {"cpu": "x"}, "quick": True, "seconds": 5.0}
+    old["benchmarks"] = [{"name": "spmm", "rows": []}, {"name": "gone", "rows": []}]
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(old))
+    record = bench.read_record(path)
+    assert record["schema"] == 2
+    assert [b["environment"] for b in record["benchmarks"]] == [{"cpu": "x"}] * 2
+    assert [b["quick"] for b in record["benchmarks"]] == [True, True]
+    new = {"schema": 2, "benchmarks": [{"name": "convolution", "environment": {"cpu": "y"}, "rows": []}]}
+    merged = bench.merge(record, new)
+    assert [(b["name"], b["environment"]["cpu"]) for b in merged["benchmarks"]] == [
+        ("spmm", "x"),
+        ("convolution", "y"),
+        ("gone", "x"),
+    ]
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", '{"schema": 3, "benchmarks": []}', '{"claims": []}'])
+def test_a_file_that_is_no_record_is_refused(tmp_path, text):
+    path = tmp_path / "other.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="holds no record of benchmarks"):
+        bench.read_record(path)
+
+
+def test_the_recorded_file_can_be_read():
+    path = Path(__file__).resolve().parents[2] / "docs" / "results" / "bench" / "bench.json"
+    assert all(b["environment"]["threads"] == 1 for b in bench.read_record(path)["benchmarks"])
+
+
+def test_one_benchmark_is_recorded_anew_beside_the_others(monkeypatch, tmp_path):
+    monkeypatch.setattr(spmm, "_matrices", lambda quick: {"small": spmm.random_matrix(200, 4)})
+    path = tmp_path / "bench.json"
+    old = {"schema": 1, "environment": {"cpu": "x"}, "quick": False, "seconds": 5.0}
+    path.write_text(json.dumps(old | {"benchmarks": [{"name": "framelets", "title": "F", "rows": []}]}))
+    arguments = ["bench", "spmm", "--quick", "--out", str(path)]
+    done = CliRunner().invoke(app, [*arguments, "--merge"])
+    assert done.exit_code == 0, done.output
+    record = bench.read_record(path)
+    assert [b["name"] for b in record["benchmarks"]] == ["spmm", "framelets"]
+    assert [b["quick"] for b in record["benchmarks"]] == [True, False]
+    assert record["benchmarks"][1]["environment"] == {"cpu": "x"}
+    CliRunner().invoke(app, arguments)
+    assert [b["name"] for b in bench.read_record(path)["benchmarks"]] == ["spmm"]
+
+
+def test_merging_is_refused_before_anything_runs(tmp_path):
+    done = CliRunner().invoke(app, ["bench", "spmm", "--merge"])
+    assert done.exit_code == 2
+    assert "--merge needs --out" in done.output
+    path = tmp_path / "other.json"
+    path.write_text("{}")
+    done = CliRunner().invoke(app, ["bench", "spmm", "--merge", "--out", str(path)])
+    assert done.exit_code == 2
+    assert "no record of benchmarks" in done.output
+    assert path.read_text() == "{}"
 
 
 def test_matrices_for_timing_have_what_they_say():

@@ -1,8 +1,9 @@
-"""Sets of binary features: divided, read from LIBSVM text, packed by hand, refused when altered."""
+"""Sets of binary features: divided, read from LIBSVM text, downloaded, packed by hand, refused when altered."""
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from scinn.datasets import (
     DATASETS,
     BinaryDataset,
     HandMade,
-    SourceFile,
     binary,
     loading,
     lookup,
@@ -40,7 +40,11 @@ def drawn(n_train: int = 31, n_test: int = 17, n_features: int = 13, name: str =
 
 
 def packed(data: BinaryDataset) -> dict[str, np.ndarray]:
-    """Write a divided set as the compact files do."""
+    """Write a divided set as the compact files of the paper's sets do, or that of SPECT."""
+    if data.name == "uci-spect":
+        parts = ("train", "test")
+        bits = {f"x_{part}": getattr(data, f"{part}_features").astype(np.int8) for part in parts}
+        return bits | {f"y_{part}": getattr(data, f"{part}_labels").astype(np.int8) for part in parts}
     return {
         "n": np.array(data.n_features),
         "train_bits": np.packbits(data.train_features, axis=1),
@@ -50,13 +54,13 @@ def packed(data: BinaryDataset) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.fixture
-def made(bare_home, monkeypatch, write_plain_npz):
-    """A small set in the place of PDFRate-B, whose file lies in a data directory of its own."""
-    data = drawn(name="pdfrate-binary")
-    path = write_plain_npz(bare_home / "data" / "binary_pdfrate.npz", **packed(data))
+@pytest.fixture(params=["pdfrate-binary", "uci-spect"])
+def made(request, bare_home, monkeypatch, write_plain_npz):
+    """A small set in the place of one that is downloaded or made by hand, its file in a directory of its own."""
+    data = drawn(name=request.param)
+    path = write_plain_npz(bare_home / "data" / DATASETS[data.name].file, **packed(data))
     info = replace(
-        DATASETS["pdfrate-binary"],
+        DATASETS[data.name],
         file_sha256=store.sha256(path.read_bytes()),
         content_sha256=store.content_checksum(data),
     )
@@ -166,14 +170,15 @@ def test_arrays_and_back(names):
     assert_same(store.from_arrays(BinaryDataset, "drawn", store.to_arrays(whole)), whole)
 
 
-def test_a_file_made_by_hand_is_accepted_in_any_packing(made):
-    _, data, path = made
-    assert loading.available("pdfrate-binary")
-    assert_same(loading.load("pdfrate-binary"), data)
-    arrays = packed(data)
-    np.savez(path, **{key: arrays[key].astype(np.int64) for key in ("test_y", "train_y", "n")},
-             test_bits=arrays["test_bits"], train_bits=arrays["train_bits"])  # fmt: skip
-    assert_same(loading.load("pdfrate-binary"), data)
+def test_a_compact_file_is_accepted_in_any_packing(made):
+    info, data, path = made
+    assert loading.available(data.name)
+    assert_same(loading.load(data.name), data)
+    for kind in (np.uint8, np.int64):
+        arrays = reversed(packed(data).items())
+        np.savez(path, **{key: array if "bits" in key else array.astype(kind) for key, array in arrays})
+        assert store.sha256(path.read_bytes()) != info.file_sha256
+        assert_same(loading.load(data.name), data)
 
 
 def test_altered_files_are_refused(made):
@@ -182,43 +187,52 @@ def test_altered_files_are_refused(made):
     for content in (honest[:-30], b"", b"text"):
         path.write_bytes(content)
         with pytest.raises(ChecksumError) as caught:
-            loading.load("pdfrate-binary")
-        for part in ("pdfrate-binary", str(path), info.file_sha256, info.content_sha256, info.hand_made.url):
+            loading.load(data.name)
+        for part in (data.name, str(path), info.file_sha256, info.content_sha256, *info.urls):
             assert part in str(caught.value)
         assert store.sha256(content) in str(caught.value)
-    for key in ("train_bits", "test_y"):
+        assert f"Remove the file and {'make' if info.hand_made else 'get'} it again" in str(caught.value)
+    for key in ("train_bits", "test_y") if "n" in arrays else ("x_train", "y_test"):
         other = arrays[key].copy()
         # the lowest bits of a row's last byte are filling
         other.flat[4] ^= 64 if key == "train_bits" else 1
         np.savez(path, **{**arrays, key: other})
         with pytest.raises(ChecksumError, match=f"{info.content_sha256}.* found .*of its arrays"):
-            loading.load("pdfrate-binary")
-    for broken in (
-        {**arrays, "n": np.array(12)},
-        {**arrays, "test_y": arrays["test_y"][:-1]},
-        {**arrays, "train_bits": arrays["train_bits"].astype(float)},
-        {"n": arrays["n"]},
-    ):
+            loading.load(data.name)
+    if "n" in arrays:
+        wrong = {
+            "n": np.array(12),
+            "test_y": arrays["test_y"][:-1],
+            "train_bits": arrays["train_bits"].astype(float),
+        }
+    else:
+        wrong = {
+            "x_train": arrays["x_train"][:, :12],
+            "y_test": arrays["y_test"][:-1],
+            "x_test": arrays["x_test"].ravel(),
+        }
+    first = next(iter(wrong))
+    for broken in (*({**arrays, key: array} for key, array in wrong.items()), {first: arrays[first]}):
         np.savez(path, **broken)
         with pytest.raises(ChecksumError, match="altered or damaged, or was made of other data"):
-            loading.load("pdfrate-binary")
-    np.savez(path, **{**arrays, "n": np.array([{}])}, allow_pickle=True)
+            loading.load(data.name)
+    np.savez(path, **{**arrays, first: np.array([{}])}, allow_pickle=True)
     with pytest.raises(ChecksumError, match="no complete set"):
-        loading.load("pdfrate-binary")
+        loading.load(data.name)
 
 
 def test_fetched_directory_and_cache_serve_too(made, monkeypatch, bare_home):
     _, data, path = made
-    assert loading.fetch("pdfrate-binary") == {"pdfrate-binary": path}
-    carried = loading.fetch("pdfrate-binary", to=bare_home / "carried")["pdfrate-binary"]
-    assert carried.name == "pdfrate-binary.npz"
+    assert loading.fetch(data.name) == {data.name: path}
+    carried = loading.fetch(data.name, to=bare_home / "carried")[data.name]
+    assert carried.name == f"{data.name}.npz"
     monkeypatch.setenv("SCINN_DATA", str(carried.parent))
-    assert_same(loading.load("pdfrate-binary"), data)
+    assert_same(loading.load(data.name), data)
     monkeypatch.delenv("SCINN_DATA")
-    assert not loading.available("pdfrate-binary")
+    assert not loading.available(data.name)
     store.cache_directory().mkdir(parents=True)
     path.rename(store.cache_directory() / path.name)
-    assert_same(loading.load("pdfrate-binary"), data)
+    assert_same(loading.load(data.name), data)
 
 
 @pytest.mark.parametrize("name", HAND_MADE)
@@ -233,27 +247,26 @@ def test_absent_files_are_explained(name, offline, bare_home, monkeypatch, publi
         made = info.hand_made
         wanted = [name, info.file, info.file_sha256, info.content_sha256, info.licence, "SCINN_DATA"]
         wanted += [made.url, made.reason, made.arrays, *made.recipe.splitlines(), "not downloaded"]
-        wanted += [text for file in made.files for text in (file.url, file.sha256)]
         for part in wanted:
             assert part in str(caught.value)
     assert datasets.how_to_get(name) in str(caught.value)
     assert datasets.checksum(name) == info.content_sha256
     assert info.urls == (info.hand_made.url,)
-    assert all(isinstance(file, SourceFile) for file in info.hand_made.files)
 
 
 def test_fetching_all_takes_what_is_here_or_downloaded(made, monkeypatch):
+    info, _, _ = made
     asked = []
     monkeypatch.setattr(loading, "load", asked.append)
     monkeypatch.setattr(loading, "_write", lambda info, dataset, directory: directory / info.name)
     loading.fetch()
-    assert set(asked) & set(HAND_MADE) == {"pdfrate-binary"}
-    assert "cora" in asked
+    assert set(asked) & set(HAND_MADE) == ({info.name} if info.hand_made else set())
+    assert set(asked) > {"cora", *OF_THE_PAPER}
     monkeypatch.delenv("SCINN_DATA")
     asked.clear()
     loading.fetch()
     assert not set(asked) & set(HAND_MADE)
-    assert "cora" in asked
+    assert set(asked) > {"cora", *OF_THE_PAPER}
 
 
 def libsvm(data: BinaryDataset, zero_based: bool, path: Path) -> Path:
@@ -342,19 +355,52 @@ def run_recipe(info, folder: Path, monkeypatch) -> Path:
     return folder / info.file
 
 
+def serve(info, texts: list[bytes], publisher, monkeypatch) -> None:
+    """Let the loopback publish a registered set."""
+    names = [source.file_name for source in info.sources]
+    publisher.files.update(zip(names, texts, strict=True))
+    sources = tuple(replace(source, url=f"{publisher.address}/{source.file_name}") for source in info.sources)
+    here = replace(info, sources=sources)
+    monkeypatch.setattr(loading, "lookup", lambda name: here if name == info.name else lookup(name))
+
+
 @pytest.mark.parametrize("name", OF_THE_PAPER)
-def test_the_recipe_for_libsvm_files_makes_the_set(name, bare_home, monkeypatch):
+def test_sets_of_the_paper_are_downloaded(name, bare_home, publisher, monkeypatch):
     info = DATASETS[name]
     data = drawn(23, 11, info.counts["features"], name)
-    for file, part in zip(info.hand_made.files, ("train", "test"), strict=True):
+    texts = []
+    for part in ("train", "test"):
         rows = data._replace(
             features=getattr(data, f"{part}_features"), labels=getattr(data, f"{part}_labels"), n_train=None
         )
-        libsvm(rows, True, bare_home / file.file_name)
-    recorded = replace(info, content_sha256=store.content_checksum(data))
-    monkeypatch.setattr(loading, "lookup", lambda _: recorded)
-    monkeypatch.setenv("SCINN_DATA", str(run_recipe(info, bare_home, monkeypatch).parent))
+        texts.append(libsvm(rows, True, bare_home / part).read_bytes())
+    sources = tuple(
+        replace(s, sha256=store.sha256(text)) for s, text in zip(info.sources, texts, strict=True)
+    )
+    info = replace(info, sources=sources, content_sha256=store.content_checksum(data))
+    serve(info, texts, publisher, monkeypatch)
     assert_same(loading.load(name), data)
+    assert publisher.requests == [source.file_name for source in sources]
+    monkeypatch.setenv("SCINN_OFFLINE", "1")
+    assert_same(loading.load(name), data)
+
+
+@pytest.mark.parametrize("name", OF_THE_PAPER)
+def test_sets_of_the_paper_say_offline_where_they_are(name, bare_home, monkeypatch):
+    monkeypatch.setenv("SCINN_OFFLINE", "1")
+    info = DATASETS[name]
+    assert not datasets.available(name)
+    assert datasets.checksum(name) == info.content_sha256
+    with pytest.raises(DataUnavailableError, match="SCINN_OFFLINE forbids the download") as caught:
+        datasets.load(name)
+    wanted = [info.file, info.file_sha256, info.content_sha256, f"scinn data fetch {name} --to DIR"]
+    wanted += [text for source in info.sources for text in (source.url, source.sha256)]
+    for part in wanted:
+        assert part in str(caught.value)
+    assert info.urls == tuple(source.url for source in info.sources)
+    # a branch of the repository may move, and the checksums would then refuse what it holds
+    assert all(re.search(r"/raw/[0-9a-f]{40}/.*_(train|test)\.libsvm$", url) for url in info.urls)
+    assert [url.rpartition("_")[2] for url in info.urls] == ["train.libsvm", "test.libsvm"]
 
 
 def test_embedded_sets_are_what_they_say(bare_home, monkeypatch):
@@ -408,12 +454,13 @@ def test_aliases(alias, name):
 
 
 def test_every_set_has_a_reader_and_two_names():
-    assert set(binary._UNPACK) == set(HAND_MADE)
+    assert set(binary._UNPACK) == {*HAND_MADE, *OF_THE_PAPER}
     for name in BINARY:
         info = DATASETS[name]
-        assert len(info.class_names) == info.counts["classes"] == 2
-        assert info.kind == "embedded" or isinstance(info.hand_made, HandMade)
-        assert not info.sources
+        assert info.counts["classes"] == 2
+        assert info.kind == "generated" or len(info.class_names) == 2
+        assert info.kind != "archive" or isinstance(info.hand_made, HandMade) != (name in OF_THE_PAPER)
+        assert bool(info.sources) == (name in OF_THE_PAPER)
         assert info.hand_made is None or info.hand_made.url.startswith("https://")
 
 
@@ -441,6 +488,22 @@ def test_published_sets_of_the_paper(name):
     # what the registry's note says about repeated rows
     distinct = [len(np.unique(part, axis=0)) for part in (data.train_features, data.test_features)]
     assert all(str(number) in DATASETS[name].note for number in distinct)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", OF_THE_PAPER)
+def test_published_sets_of_the_paper_come_from_their_official_bytes(name, request, publisher, monkeypatch):
+    # written as the authors wrote them: indices in order, a space behind a label that stands alone
+    data, texts = _published(name)[0], []
+    for part in ("train", "test"):
+        rows = zip(getattr(data, f"{part}_labels").tolist(), getattr(data, f"{part}_features"))
+        lines = (f"{label} {' '.join(f'{j}:1' for j in np.flatnonzero(row))}\n" for label, row in rows)
+        texts.append("".join(lines).encode())
+    assert [store.sha256(text) for text in texts] == [source.sha256 for source in DATASETS[name].sources]
+    request.getfixturevalue("bare_home")
+    serve(DATASETS[name], texts, publisher, monkeypatch)
+    assert_same(loading.load(name), data)
+    assert publisher.requests == [source.file_name for source in DATASETS[name].sources]
 
 
 @pytest.mark.data

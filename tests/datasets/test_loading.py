@@ -74,6 +74,28 @@ def toy_graphs(bare_home, publisher, register, make_zip, toy):
     return register(info), toy
 
 
+@pytest.fixture
+def toy_bits(bare_home, publisher, register):
+    """A divided set of binary features in two LIBSVM files that only the loopback publishes."""
+    features = np.array([[1, 0, 0], [0, 1, 1], [0, 0, 0], [1, 1, 0], [0, 0, 1]], dtype=np.uint8)
+    data = datasets.BinaryDataset("toy", features, np.array([1, 0, 1, 0, 1]), n_train=3)
+    publisher.files["toy_train.libsvm"] = b"1 0:1\n0 1:1 2:1\n1 \n"
+    publisher.files["toy_test.libsvm"] = b"0 0:1 1:1\r\n1 2:1"
+    sources = tuple(
+        SourceFile(f"{publisher.address}/{name}", sha256(content))
+        for name, content in publisher.files.items()
+    )
+    info = replace(
+        DATASETS["pdfrate-binary"],
+        name="toy",
+        counts={"samples": 5, "features": 3, "classes": 2},
+        sources=sources,
+        file="binary_toy.npz",
+        content_sha256=store.content_checksum(data),
+    )
+    return register(info), data
+
+
 def cached(name: str = "toy") -> Path:
     return store.cache_directory() / f"{name}.npz"
 
@@ -83,7 +105,7 @@ def assert_same(a, b):
     assert store.content_checksum(a) == store.content_checksum(b)
 
 
-@pytest.mark.parametrize("kind", ["toy_nodes", "toy_graphs"])
+@pytest.mark.parametrize("kind", ["toy_nodes", "toy_graphs", "toy_bits"])
 def test_download_once_then_cache(kind, request, publisher, monkeypatch):
     info, data = request.getfixturevalue(kind)
     assert not loading.available("toy")
@@ -97,7 +119,7 @@ def test_download_once_then_cache(kind, request, publisher, monkeypatch):
     assert len(publisher.requests) == len(info.sources)
 
 
-@pytest.mark.parametrize("kind", ["toy_nodes", "toy_graphs"])
+@pytest.mark.parametrize("kind", ["toy_nodes", "toy_graphs", "toy_bits"])
 def test_fetched_directory_serves_without_network(kind, request, monkeypatch, bare_home):
     _, data = request.getfixturevalue(kind)
     seen = []
@@ -112,25 +134,52 @@ def test_fetched_directory_serves_without_network(kind, request, monkeypatch, ba
     assert loading.fetch(["toy"]) == {"toy": bare_home / "carried" / "toy.npz"}
 
 
-def test_offline_says_where_and_what(toy_nodes, publisher, monkeypatch):
-    info, _ = toy_nodes
+@pytest.mark.parametrize("kind", ["toy_nodes", "toy_bits"])
+def test_offline_says_where_and_what(kind, request, publisher, monkeypatch):
+    info, _ = request.getfixturevalue(kind)
     monkeypatch.setenv("SCINN_OFFLINE", "1")
     with pytest.raises(DataUnavailableError) as caught:
         loading.load("toy")
     for source in info.sources:
         assert source.url in str(caught.value)
         assert source.sha256 in str(caught.value)
+    assert info.content_sha256 in str(caught.value)
+    assert "SCINN_OFFLINE" in str(caught.value)
     assert publisher.requests == []
 
 
-def test_altered_download_is_refused_and_not_kept(toy_nodes, publisher):
-    info, _ = toy_nodes
-    publisher.files["ind.toy.ally"] += b"\n"
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [("toy_nodes", "ind.toy.ally"), ("toy_bits", "toy_train.libsvm"), ("toy_bits", "toy_test.libsvm")],
+)
+def test_altered_download_is_refused_and_not_kept(kind, file, request, publisher):
+    info, _ = request.getfixturevalue(kind)
+    # a line break changes no array, so the checksum of the file alone refuses it
+    publisher.files[file] += b"\n"
     with pytest.raises(ChecksumError) as caught:
         loading.load("toy")
-    expected = next(s for s in info.sources if s.file_name == "ind.toy.ally")
-    for part in ("toy", expected.url, expected.sha256, sha256(publisher.files["ind.toy.ally"])):
+    expected = next(s for s in info.sources if s.file_name == file)
+    for part in ("toy", expected.url, expected.sha256, sha256(publisher.files[file])):
         assert part in str(caught.value)
+    assert not cached().exists()
+
+
+@pytest.mark.parametrize("wrong", ["one bit", "parts exchanged", "one column more"])
+def test_right_files_with_other_bits_are_refused_and_not_kept(wrong, toy_bits, publisher, register):
+    info, _ = toy_bits
+    sources = info.sources
+    if wrong == "one bit":
+        publisher.files["toy_test.libsvm"] = b"0 0:1 1:1\n1 1:1\n"
+        changed = replace(sources[1], sha256=sha256(publisher.files["toy_test.libsvm"]))
+        info = replace(info, sources=(sources[0], changed))
+    elif wrong == "parts exchanged":
+        info = replace(info, sources=sources[::-1])
+    else:
+        info = replace(info, counts={**info.counts, "features": 4})
+    register(info)
+    with pytest.raises(ChecksumError, match=f"expected content sha256 {info.content_sha256}") as caught:
+        loading.load("toy")
+    assert all(source.url in str(caught.value) for source in sources)
     assert not cached().exists()
 
 
@@ -223,7 +272,10 @@ def test_embedded_sets_are_the_recorded_ones(name, bare_home, monkeypatch):
 def test_generated_sets_have_the_registered_counts(name, bare_home):
     info, data = DATASETS[name], datasets.load(name)
     assert data.name == name
-    assert data.adjacency.shape[0] == info.counts["nodes"]
+    if info.task == "binary features":
+        assert data.features.shape == (info.counts["samples"], info.counts["features"])
+    else:
+        assert data.adjacency.shape[0] == info.counts["nodes"]
     assert datasets.checksum(name) == datasets.checksum(name, rng=0) != datasets.checksum(name, rng=1)
 
 
@@ -265,7 +317,7 @@ def test_registry_is_consistent():
         if info.kind == "archive" and not info.unavailable:
             assert SHA256.fullmatch(info.file_sha256) or not info.file
             assert bool(info.sources) != bool(info.hand_made)
-            for source in (*info.sources, *(info.hand_made.files if info.hand_made else ())):
+            for source in info.sources:
                 assert source.url.startswith("https://")
                 assert SHA256.fullmatch(source.sha256) or MD5.fullmatch(source.md5) or source.repackable
                 assert source.sum in datasets.how_to_get(name)

@@ -50,6 +50,8 @@ CASES = {
     "relu": (ReLU(), (normal(7, 3),)),
     "leaky relu": (LeakyReLU(0.2), (normal(7, 3),)),
     "tanh": (Tanh(), (normal(7, 3),)),
+    "tanh of half its argument": (Tanh(0.5), (3 * normal(7, 3),)),
+    "tanh of a negative slope": (Tanh(-2.0), (normal(7, 3),)),
     "sigmoid": (Sigmoid(), (3 * normal(7, 3),)),
     "dropout": (Dropout(0.4), (normal(7, 3),)),
     "dropout of nothing": (Dropout(0.0), (normal(7, 3),)),
@@ -191,8 +193,16 @@ def test_activations_at_special_values() -> None:
     np.testing.assert_array_equal(sigmoid(x), [0, 0, 0.5, 0.5, 1, 1, np.nan])
     np.testing.assert_array_equal(Tanh()(x), [-1, -1, 0, 0, 1, 1, np.nan])
     np.testing.assert_array_equal(ReLU().backward(ReLU().forward(np.zeros(1))[1], np.ones(1))[0], [0.0])
+    np.testing.assert_array_equal(Tanh(0.5)(x), [-1, -1, 0, 0, 1, 1, np.nan])
     slope = LeakyReLU(0.25)
     np.testing.assert_array_equal(slope.backward(slope.forward(np.zeros(1))[1], np.ones(1))[0], [0.25])
+
+
+def test_tanh_of_slope_one_half_is_the_scaled_logistic_function() -> None:
+    x = np.linspace(-9, 9, 101)
+    np.testing.assert_allclose(Tanh(0.5)(x), 2 * sigmoid(x) - 1, atol=1e-15)
+    np.testing.assert_array_equal(Tanh(1.0)(x), Tanh()(x))
+    np.testing.assert_array_equal(Tanh(0.5).backward(Tanh(0.5).forward(np.zeros(1))[1], np.ones(1))[0], [0.5])
 
 
 def test_sigmoid_keeps_relative_precision_far_from_zero() -> None:
@@ -387,6 +397,8 @@ def test_batch_norm_refuses_one_row_in_training() -> None:
         lambda: BatchNorm(1, momentum=2),
         lambda: BatchNorm(1, eps=-1),
         lambda: LeakyReLU(float("nan")),
+        lambda: Tanh(float("nan")),
+        lambda: Tanh(float("inf")),
     ],
 )
 def test_bad_sizes(make) -> None:

@@ -19,6 +19,7 @@ import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path.insert(0, {folder!r})
 from scinn.reproduce import claims
+claims.MODULES.clear()
 claims.MODULES["framelets"] = "toy_paper"
 from scinn.cli import main
 main(sys.argv[1:])
@@ -27,8 +28,10 @@ main(sys.argv[1:])
 
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
-    """The toy module, registered under a real paper's key."""
+    """The toy module, registered under a real paper's key, and no other paper."""
     monkeypatch.syspath_prepend(str(FOLDER))
+    for key in list(claims.MODULES):
+        monkeypatch.delitem(claims.MODULES, key)
     monkeypatch.setitem(claims.MODULES, "framelets", "toy_paper")
     monkeypatch.setenv("SCINN_DATA", str(tmp_path / "no-data"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "no-cache"))
