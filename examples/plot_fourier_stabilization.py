@@ -42,8 +42,8 @@ for chosen in stable.values():
 #
 # **What you see**: more samples withstand attacks of medium size, for a point or two of accuracy without an attack. This
 # set was made for the method: a few features tell nearly everything, a trained detector leans on them, and stabilising
-# spreads the weight. Where the weight is spread already, as on the bits of scikit-learn's breast cancer data, it does harm: put
-# ``load("breast-cancer-binary")`` above and look.
+# spreads the weight. Where the weight is spread already, as on the bits of scikit-learn's breast cancer data, it does
+# harm: put ``load("breast-cancer-binary")`` above and look.
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 flips = range(0, 13)
 for label, detector in [("trained", network), *((name, chosen.network) for name, chosen in stable.items())]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         accuracy_drop_bound,
         change_probability,
         match_threshold,
+        threshold_profile,
     )
     from scinn.robustness.network import ShallowNetwork
     from scinn.robustness.selection import SelectionResult, select_neurons
@@ -77,6 +78,7 @@ _HOME = {
     "select_neurons": "selection",
     "stabilize": "fourier_stabilization",
     "stabilize_layer": "fourier_stabilization",
+    "threshold_profile": "joint_law",
     "to_bits": "features",
     "to_signs": "features",
     "train_detector": "training",
@@ -118,6 +120,7 @@ __all__ = [
     "select_neurons",
     "stabilize",
     "stabilize_layer",
+    "threshold_profile",
     "to_bits",
     "to_signs",
     "train_detector",

@@ -558,11 +558,11 @@ def _smooth_result(
         result = spectral.smooth_parameters(nonzero, theta, activation, tol=aim)
         part, bound, margin = result.value, result.error_estimate, result.mean_margin
         details |= {"n_harmonics": result.n_harmonics, "period": result.period}
-        kind, name = "estimated", "series"
+        kind, name = ("certified" if result.proven else "estimated"), "series"
     if tol is not None and bound > tol:
+        what = "bound" if kind == "certified" else "estimated error"
         raise ValueError(
-            f"tol is {tol:g}, but the estimated error of the {name} of this {activation} neuron is {bound:.2g}; pass a "
-            "larger tol"
+            f"tol is {tol:g}, but the {what} of the {name} of this {activation} neuron is {bound:.2g}; pass a larger tol"
         )
     value = np.zeros(len(w) + 1)
     value[0], value[1 + places] = part[0], part[1:]

@@ -126,6 +126,31 @@ def test_double_series_is_right_within_its_estimate(n, seed, noise):
     assert result.half_width < 0.5
 
 
+@pytest.mark.parametrize("spread", [0.02, 0.2, 1.0])
+def test_lattice_moments_have_the_chow_parameters_as_sums(spread):
+    rng = np.random.default_rng(10)
+    w = rng.uniform(1.0 - spread, 1.0 + spread, 120)
+    lattice = rng.integers(-2, 4, 120).astype(float)
+    moments, _ = methods.lattice_moments(methods.plane_of(w, 2.1), lattice)
+    chow = chow_parameters(w, 2.1).value
+    total = int(np.abs(lattice).sum())
+    sums = -total + 2.0 * np.arange(total + 1)
+    assert moments.sum() == pytest.approx(chow[0], abs=1e-11)
+    assert moments @ sums == pytest.approx(lattice @ chow[1:], abs=1e-9)
+    assert (np.abs(moments) <= methods.lattice_law(lattice) + 1e-12).all()
+
+
+def test_nearly_equal_weights_widen_the_double_series():
+    rng = np.random.default_rng(11)
+    w, v = rng.uniform(0.95, 1.05, (2, 135))
+    result = change_probability(w, 0.3, v, 1.6, method="series")
+    sampled = change_probability(w, 0.3, v, 1.6, method="sampling", n_samples=400_000, rng=0)
+    assert abs(result.value - sampled.value) <= result.half_width + sampled.half_width
+    assert result.half_width > 1e-3
+    # Where the series is worth less than a sample, the sample is taken.
+    assert change_probability(w, 0.3, v, 1.6, rng=0).kind == "estimated"
+
+
 def test_methods_agree_on_long_neurons():
     rng = np.random.default_rng(0)
     w = rng.standard_normal(135)

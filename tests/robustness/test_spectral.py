@@ -122,6 +122,23 @@ def test_equal_weights_are_not_smoothed_away(n):
     assert np.abs(result.value[1:] - influence).max() <= result.error_estimate <= 0.02
 
 
+@pytest.mark.parametrize("spread", [0.02, 0.1, 0.2])
+@pytest.mark.parametrize("levels", [1, 3])
+def test_nearly_equal_weights_are_followed_until_their_products_are_gone(spread, levels):
+    rng = np.random.default_rng(levels)
+    weights = rng.uniform(1.0 - spread, 1.0 + spread, 135) * rng.integers(1, levels + 1, 135)
+    many = series_parameters(weights, 4.3, n_harmonics=20_000)
+    result = series_parameters(weights, 4.3)
+    assert result.n_harmonics < 20_000
+    np.testing.assert_allclose(result.value, many.value, rtol=0, atol=1e-14)
+    assert result.error_estimate <= 1e-12
+    # Too few harmonics say so; sizes of 0.8 to 3.6 are no longer near multiples of anything.
+    few = series_parameters(weights, 4.3, n_harmonics=32)
+    error = np.abs(few.value - many.value).max()
+    assert error <= few.error_estimate < 0.3
+    assert (error > 1e-8) == ((levels, spread) != (3, 0.2))
+
+
 def test_smoothed_lattices_are_admitted_in_the_estimate():
     rng = np.random.default_rng(3)
     weights = rng.integers(1, 30, 135).astype(float)
