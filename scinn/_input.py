@@ -514,6 +514,8 @@ def check_choice(value: Any, name: str, choices: Iterable[Any]) -> Any:
     'haar'
     """
     options = list(choices)
+    if isinstance(value, np.generic):
+        value = value.item()
     for option in options:
         if type(option) is type(value) and option == value:
             return value

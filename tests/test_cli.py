@@ -405,8 +405,8 @@ def test_stabilize_a_network_of_layers(scinn, detector):
         (["--test", "model.npz"], 1, "holds hidden_weights, hidden_bias"),
         (["--test", "narrow.npz"], 1, "has shape (5, 7); (any, 8) is wanted"),
         (["--test", "none.npz"], 2, "does not exist"),
-        (["-o", "val.npz"], 1, "val.npz exists; pass --force to overwrite it"),
-        (["-o", "model.npz", "--force"], 1, "is the model itself, which is never overwritten"),
+        (["-o", "val.npz"], 1, "val.npz is read here, and never overwritten"),
+        (["-o", "model.npz", "--force"], 1, "model.npz is read here, and never overwritten"),
         (["--model-encoding", "bits"], 1, "is a ShallowNetwork, which takes signs"),
     ],
 )

@@ -14,6 +14,7 @@ import scinn
 from scinn.papers import PAPERS
 from scinn.reproduce.claims import select_claims
 from scinn.reproduce.report import measured_text
+from scinn.verify import fourier_stabilization as stabilization_properties
 from scinn.verify import framelets as properties
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,6 +89,29 @@ def test_numbers_of_the_readme_are_the_recorded_ones():
     assert f"{min(ratios):.1f} to {max(ratios):.1f} x PyGSP" in readme
     (epoch,) = [row["ratio"] for row in rows if row["peer"].startswith("released code")]
     assert f"{epoch:.1f} x the released code" in readme
+
+
+def test_numbers_of_the_readme_on_stabilisation_are_the_recorded_ones():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    results = ROOT / "docs" / "results"
+    path = results / "fourier-stabilization" / "claims.json"
+    claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
+    measured = {c["claim"].partition(":")[2]: measured_text(c) for c in claims}
+    for dataset, title in (("pdfrate", "PDFRate"), ("hidost", "Hidost")):
+        gain = measured[f"gain[dataset={dataset},attack=jsma,floor=0.99]"]
+        assert f"{gain} in l1 on {title}" in readme or f"{gain} on {title}" in readme
+    verdicts = Counter(c["verdict"] for c in claims)
+    words = (
+        f"of {len(claims)} claims {verdicts['reproduced']} reproduced, {verdicts['direction holds']} in direction, "
+        f"{verdicts['not reproduced']} not"
+    )
+    assert words in readme
+    assert f"[{len(stabilization_properties.PROPERTIES)}, and their tests]" in readme
+    benchmarks = json.loads((results / "bench" / "bench.json").read_text(encoding="utf-8"))["benchmarks"]
+    ratios = {row["case"]: row["ratio"] for bench in benchmarks for row in reversed(bench["rows"])}
+    chow = ratios["PDFRate: one neuron, n = 135"]
+    assert f"Chow parameters {chow:.0f} x the authors' estimator" in readme
+    assert f"JSMA {ratios['PDFRate: JSMA on 2016 points']:.1f} x the same in NumPy" in readme
 
 
 @pytest.mark.parametrize("key", [p.key for p in PAPERS.values() if p.status == "built"])

@@ -74,6 +74,9 @@ def skip_member(app, what, name, member, skip, options):
     # Fields of a NamedTuple document themselves as "Alias for field number 0"; the class docstring says what they are.
     if type(member).__name__ == "_tuplegetter":
         return True
+    # What an estimator inherits is described where it comes from; its cross-references lead nowhere here.
+    if (getattr(member, "__module__", None) or "").startswith("sklearn."):
+        return True
     return None
 
 

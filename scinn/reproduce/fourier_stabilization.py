@@ -29,6 +29,7 @@ from scinn.reproduce.fourier_stabilization_checks import (
     optimum_claim,
     replay_claim,
     sampling_noise_claim,
+    stored_network_claim,
 )
 from scinn.reproduce.fourier_stabilization_experiments import EXPERIMENTS
 from scinn.reproduce.fourier_stabilization_figures import figures
@@ -407,6 +408,7 @@ CLAIMS: tuple[Claim, ...] = (
         for dataset in (PDFRATE, HIDOST, HATE)
         for what in ("selection", "jsma", "fmn")
     ),
+    *(stored_network_claim(dataset) for dataset in (PDFRATE, HIDOST, HATE)),
     sampling_noise_claim(),
     *(optimum_claim(dataset) for dataset in (PDFRATE, HIDOST)),
     *(bound_claim(dataset) for dataset in (PDFRATE, HIDOST)),

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scinn.robustness.adversarial_training import adversarial_fit
+    from scinn.robustness.accuracy_drop import AccuracyDropBound, accuracy_drop_bound
+    from scinn.robustness.adversarial_training import AdversarialFit, adversarial_fit
+    from scinn.robustness.attack_results import ContinuousAttackResult
     from scinn.robustness.attacks import AttackResult, exhaustive_flips, greedy_flips, jsma
     from scinn.robustness.certificates import (
         RadiusResult,
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
         halfspace_radius,
         hoelder_lower_bound,
     )
-    from scinn.robustness.chow import ChowResult, chow_parameters
+    from scinn.robustness.chow import chow_parameters
+    from scinn.robustness.chow_result import ChowResult
     from scinn.robustness.classifier import FourierStabilizedClassifier
     from scinn.robustness.constraints import FeatureConstraints
     from scinn.robustness.features import detect_encoding, to_bits, to_signs
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from scinn.robustness.gradient_attacks import fmn_l1, pgd_l1
     from scinn.robustness.joint_law import (
         ChangeProbability,
-        accuracy_drop_bound,
+        ThresholdProfile,
         change_probability,
         match_threshold,
         threshold_profile,
@@ -45,9 +48,12 @@ if TYPE_CHECKING:
     from scinn.robustness.walsh import degree_one_coefficients, walsh_hadamard_transform
 
 _HOME = {
+    "AccuracyDropBound": "accuracy_drop",
+    "AdversarialFit": "adversarial_training",
     "AttackResult": "attacks",
     "ChangeProbability": "joint_law",
-    "ChowResult": "chow",
+    "ChowResult": "chow_result",
+    "ContinuousAttackResult": "attack_results",
     "FeatureConstraints": "constraints",
     "FourierStabilizedClassifier": "classifier",
     "PowerIndexResult": "voting",
@@ -56,7 +62,8 @@ _HOME = {
     "ShallowNetwork": "network",
     "StabilizedLayer": "fourier_stabilization",
     "StabilizedNeuron": "fourier_stabilization",
-    "accuracy_drop_bound": "joint_law",
+    "ThresholdProfile": "joint_law",
+    "accuracy_drop_bound": "accuracy_drop",
     "adversarial_fit": "adversarial_training",
     "certified_radius": "certificates",
     "change_probability": "joint_law",
@@ -87,9 +94,12 @@ _HOME = {
 _SUBMODULES = tuple(sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")))
 
 __all__ = [
+    "AccuracyDropBound",
+    "AdversarialFit",
     "AttackResult",
     "ChangeProbability",
     "ChowResult",
+    "ContinuousAttackResult",
     "FeatureConstraints",
     "FourierStabilizedClassifier",
     "PowerIndexResult",
@@ -98,6 +108,7 @@ __all__ = [
     "ShallowNetwork",
     "StabilizedLayer",
     "StabilizedNeuron",
+    "ThresholdProfile",
     "accuracy_drop_bound",
     "adversarial_fit",
     "certified_radius",

@@ -135,6 +135,16 @@ class AttackResult(_NormCurve):
     lower_bound : ndarray of int64, shape (n_samples,), or None
         Where the attack proves it: every set of fewer flips fails. One more than the number of features that may change
         means that no set at all succeeds.
+
+    Examples
+    --------
+    >>> from scinn.robustness import ShallowNetwork, greedy_flips
+    >>> network = ShallowNetwork([[1], [1], [1]], [0], [[-1, 1]], [0, 0])
+    >>> result = greedy_flips(network, [[1, 1, 1], [1, 1, -1], [-1, -1, -1]], [1, 1, 1])
+    >>> result.n_flips.tolist(), result.already_misclassified.tolist()
+    ([2, 1, 0], [False, False, True])
+    >>> result.robust_accuracy([0, 2, 4]).round(3).tolist()
+    [0.667, 0.333, 0.0]
     """
 
     adversarial: np.ndarray

@@ -41,7 +41,7 @@ Search = Callable[[Logits, np.ndarray, int, np.ndarray], tuple["list[int] | None
 _MAX_SETS = 1_000_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Problem:
     """Arguments of an attack after their check."""
 

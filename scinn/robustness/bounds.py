@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from scinn._input import as_labels, check_in_range
+from scinn._input import check_in_range
 from scinn.robustness.constraints import resolve_constraints
 from scinn.robustness.margins import Margins
 from scinn.robustness.network import ShallowNetwork, activate
@@ -33,10 +33,7 @@ def read_samples(
             "ShallowNetwork.from_network or ShallowNetwork.from_mlp_classifier"
         )
     signs = network.signs(features, encoding=encoding)
-    y = as_labels(labels, "labels", n=len(signs), n_classes=network.n_classes)
-    if y.size and y.min() < 0:
-        raise ValueError("labels holds -1, an unknown label; a certificate needs the class of every sample")
-    return network, signs, y
+    return network, signs, network.known_labels(labels, len(signs))
 
 
 def gain_bound(
@@ -58,6 +55,8 @@ def gain_bound(
     Proof: k flips move ``z_h`` towards ``sgn(u_h)`` by ``S_h(k)`` at most, each neuron taken alone. As f does not decrease,
     ``u_h f(z_h)`` is at most its value there, and the gap at most ``B_t(k)``, which does not decrease in k. The bound is met
     where the same flips are best for all neurons. Rounding errors are bounded and taken to the attacker's side.
+
+    It counts flips, whatever they cost, and is no bound of a cost; times the least cost of an allowed flip it is one.
 
     Parameters
     ----------
@@ -83,6 +82,10 @@ def gain_bound(
     ------
     ValueError
         For shapes that do not fit, labels out of range, or a negative margin.
+
+    References
+    ----------
+    Derived here, in the proof above, for the networks and flips of Raviv et al. (2021).
 
     Examples
     --------

@@ -12,22 +12,22 @@ enclosure) and :mod:`scinn.robustness.chow_bounds` (grids, samples).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scinn._input import as_float_array, check_choice, check_in_range
-from scinn._plot import axes_or_new
 from scinn.random import RandomState, as_generator
 from scinn.robustness import chow_bounds as bounds
 from scinn.robustness import chow_exact as exact
+from scinn.robustness import chow_groups as groups
 from scinn.robustness import spectral
 from scinn.robustness.chow_games import Game, Outcome, game_of_neuron
+from scinn.robustness.chow_result import ChowResult, Kind
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    pass
 
 __all__ = ["ACTIVATIONS", "METHODS", "ChowResult", "chow_parameters"]
 
@@ -39,13 +39,13 @@ METHODS = (
     "meet-in-the-middle",
     "integer",
     "binomial",
+    "groups",
     "series",
     "vaaler",
     "grid",
     "branch",
     "sampling",
 )
-Kind = Literal["exact", "certified", "estimated"]
 
 # From this number of weights on a series is faster and accurate enough; below, counting takes at most seconds.
 _MOST_COUNTED = 48
@@ -59,6 +59,10 @@ _PROVING = 4e-7
 _QUICK, _PATIENT, _LONGEST = 0.01, 2.0, 10.0
 # An estimated error above this is worth counting for.
 _GOOD_SERIES = 1e-9
+# An estimate above this is compared with a proof.
+_DOUBTFUL = 1e-5
+# Points that a lattice leaves open may weigh this much before a series is tried.
+_LATTICE = 1e-2
 # Up to 2^20 points a smooth activation is evaluated at all of them.
 _MOST_EVALUATED = 20
 _MOST_HARMONICS = 2**26
@@ -68,6 +72,8 @@ _DEFAULT_GRID = 2**20
 _DEFAULT_SAMPLES = 2**16
 _MOST_SAMPLED = 4e9
 _SMOOTH_TOLERANCE = 1e-12
+# Above this estimate of the error of sign parameters a mean margin is counted.
+_GOOD_MARGIN = 1e-6
 _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "tanh": np.tanh,
     "scaled_logistic": lambda z: np.tanh(0.5 * z),
@@ -75,110 +81,7 @@ _FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-@dataclass(frozen=True, repr=False)
-class ChowResult:
-    """Chow parameters of a neuron, and how they were found.
-
-    Parameters
-    ----------
-    value : ndarray of float64, shape (n + 1,)
-        E h, then E h x_1, ..., E h x_n.
-    bound : float
-        Largest error of an entry: proven for the kinds "exact" and "certified", an estimate for "estimated".
-    kind : {"exact", "certified", "estimated"}
-        "exact": counted with integers, and only rounded to double precision at the end. "certified": ``bound`` is a theorem,
-        rounding included. "estimated": ``bound`` is not (for samples it holds with the probability in ``details``).
-    method : str
-        The method that was used.
-    mean_margin : float
-        ``E|<w,x> - theta|``, in the unit of the weights.
-    details : mapping
-        What the method says about itself: harmonics, samples, ties, the activation and tie rule.
-
-    Examples
-    --------
-    >>> from scinn.robustness import chow_parameters
-    >>> result = chow_parameters([3.0, 1.0, 1.0], 0.0)
-    >>> result.degree_one.tolist(), result.kind
-    ([1.0, 0.0, 0.0], 'exact')
-    """
-
-    value: np.ndarray
-    bound: float
-    kind: Kind
-    method: str
-    mean_margin: float
-    details: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def constant(self) -> float:
-        """E h."""
-        return float(self.value[0])
-
-    @property
-    def degree_one(self) -> np.ndarray:
-        """E h x_i, shape (n,)."""
-        return self.value[1:]
-
-    @property
-    def influences(self) -> np.ndarray:
-        """Probability that flipping input i changes the answer: ``|c_i|``, for a neuron with answers +1 and -1 only."""
-        if self.details.get("activation", "sign") != "sign" or self.details.get("tie", 1) == 0:
-            raise ValueError(
-                "influences are |c_i| only for a neuron with the answers +1 and -1: use activation='sign' and "
-                "tie=1 or tie=-1"
-            )
-        return np.abs(self.degree_one)
-
-    def __repr__(self) -> str:
-        n = len(self.value) - 1
-        c = self.degree_one
-        lines = [
-            f"ChowResult({n} inputs, {self.kind} by {self.method}, error <= {self.bound:.2g})",
-            f"  E h = {self.constant:.9g}, E|margin| = {self.mean_margin:.9g}",
-        ]
-        if n:
-            shown = ", ".join(f"{number:.6g}" for number in c[:4]) + (", ..." if n > 4 else "")
-            lines.append(f"  E h x_i = [{shown}], norm {float(np.linalg.norm(c)):.6g}")
-        own = {name: value for name, value in self.details.items() if name not in ("activation", "tie")}
-        if own:
-            lines.append("  " + ", ".join(f"{name} = {value}" for name, value in own.items()))
-        return "\n".join(lines)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the degree-1 coefficients, in the order of the inputs.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes, optional
-            Where to draw; default: the axes of a new figure.
-
-        Returns
-        -------
-        matplotlib Axes
-        """
-        ax = axes_or_new(ax)
-        c = self.degree_one
-        ax.vlines(np.arange(len(c)), 0.0, c, color="C0", linewidth=1.0)
-        ax.plot(np.arange(len(c)), c, "o", color="C0", markersize=3.0)
-        ax.axhline(0.0, color="0.6", linewidth=0.8)
-        ax.set_xlabel("input")
-        ax.set_ylabel("Chow parameter")
-        ax.set_title(f"E h = {self.constant:.4g}, {self.kind} by {self.method}")
-        return ax
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the result as JSON values."""
-        return {
-            "value": self.value.tolist(),
-            "bound": self.bound,
-            "kind": self.kind,
-            "method": self.method,
-            "mean_margin": self.mean_margin,
-            "details": dict(self.details),
-        }
-
-
+# Arrays do not compare to one truth value.
 def chow_parameters(
     weights: Any,
     threshold: float = 0.0,
@@ -205,9 +108,11 @@ def chow_parameters(
     method : str, default "auto"
         For a sign: "meet-in-the-middle" (at most 48 weights), "block" (34, little memory), "fold" (20, the table of all
         points), "branch" (weights of very different size), "integer" and "binomial" (integer weights; equal weights)
-        are exact. "series" (fast, many weights) is an estimate; "vaaler" and "grid" have a proven bound; "sampling" has
-        one that holds with probability 1 - 1e-6. Weights that are 0 and neurons that are constant are recognised
-        before. For other activations: "fold" (20) or "series".
+        are exact. "groups" (few distinct sizes) and "grid" on integer weights have a bound of the rounding alone;
+        "vaaler" and "grid" otherwise have a proven bound; "series" (fast, many weights) is an estimate; "sampling" has
+        a bound that holds with probability 1 - 1e-6. Weights that are 0 and neurons that are constant are recognised
+        before. For other activations: "fold" (20), "groups" or "series"; very steep ones may get "sign", the
+        parameters of the sign neuron with the points near its plane in the bound.
     tol : float, optional
         Error that is accepted. By default the best cheap method is taken. Where a number is given, ``bound <= tol`` is
         proven ("sampling" and "series" excepted), or ValueError says what can be reached.
@@ -228,9 +133,10 @@ def chow_parameters(
     Notes
     -----
     "auto" counts exactly for at most 48 non-zero weights, for integer weights (or multiples of a common number) whose sum is
-    moderate, and where few weights dominate; else it sums the series, whose error for 80 and more weights is a few units of
-    rounding. Weights that span more than 122 binary digits may leave points open to a scan by name, which then has a
-    bound. Weights that are multiples of a common number up to rounding, such as decimals, are counted on that
+    moderate, and where few weights dominate. Few distinct sizes are counted by groups, and larger integers by their
+    probabilities. Else it sums the series, whose error for 80 and more weights is a few units of rounding, unless many
+    have nearly the same size. Weights that span more than 122 binary digits may leave points open to a scan by name, which
+    then has a bound. Weights that are multiples of a common number up to rounding, such as decimals, are counted on that
     lattice; points that the lattice leaves on the threshold then go into the bound.
 
     References
@@ -327,11 +233,26 @@ def _automatic(game: Game, w: np.ndarray, theta: float, tol: float | None) -> tu
         # Branches that stayed undecided can outnumber the estimate.
         if n <= _MOST_COUNTED or outcome.bound <= (_GOOD_SERIES if tol is None else tol):
             return outcome, name
+    by_size = groups.groups_of(game.weights)
+    if groups.n_states(by_size) <= groups.MOST_STATES:
+        assert by_size is not None
+        if integer <= _PATIENT:
+            return exact.integer_counts(game), "integer"
+        outcome = groups.grouped(game, by_size)
+        if tol is None or outcome.bound <= tol:
+            return outcome, "groups"
     lattice = bounds.lattice_game(game)
+    if lattice is None and bounds.lattice_seconds(game) <= _PATIENT:
+        # Integers that could be chance, but are what they are.
+        lattice = bounds.LatticeGame(game, float(game.unit), True)
     if lattice is not None:
         found = bounds.lattice_counts(lattice, _PATIENT)
         if found is not None and (tol is None or found.bound <= tol):
             return found, "integer"
+        if found is None and bounds.lattice_seconds(lattice.game) <= _PATIENT:
+            found = bounds.lattice_enclosure(lattice)
+            if found.bound <= (_LATTICE if tol is None else tol):
+                return found, "grid"
     nonzero = w[game.order]
     if tol is not None:
         return _proven(game, nonzero, theta, tol, integer, plan)
@@ -343,6 +264,10 @@ def _automatic(game: Game, w: np.ndarray, theta: float, tol: float | None) -> tu
         better, name = _counted(game, integer, plan)
         if better.bound < outcome.bound:
             return better, name
+    if outcome.bound > _DOUBTFUL:
+        proven = _vaaler(nonzero, theta, _DEFAULT_HARMONICS)
+        if proven.bound < outcome.bound:
+            return proven, "vaaler"
     return outcome, "series"
 
 
@@ -468,6 +393,13 @@ def _by_binomial(game: Game, w: np.ndarray, theta: float, tol: float | None, rng
     return exact.binomial(game)
 
 
+def _by_groups(game: Game, w: np.ndarray, theta: float, tol: float | None, rng: RandomState) -> Outcome:
+    by_size = groups.groups_of(game.weights)
+    if by_size is None or groups.n_states(by_size) > groups.MOST_STATES:
+        raise _refuse("groups", "the weights have too many distinct sizes to go through their combinations")
+    return groups.grouped(game, by_size)
+
+
 def _by_branch(game: Game, w: np.ndarray, theta: float, tol: float | None, rng: RandomState) -> Outcome:
     plan = exact.branch_plan(game)
     if plan.seconds > 6.0 * _LONGEST:
@@ -488,6 +420,8 @@ def _by_vaaler(game: Game, w: np.ndarray, theta: float, tol: float | None, rng: 
 
 
 def _by_grid(game: Game, w: np.ndarray, theta: float, tol: float | None, rng: RandomState) -> Outcome:
+    if bounds.lattice_seconds(game) <= _LONGEST:
+        return bounds.lattice_probabilities(game)
     sizes, weight = np.abs(w[game.order]), max(_DEFAULT_GRID, 16 * len(game.weights))
     outcome = bounds.grid(sizes, theta, most_weight=weight)
     while tol is not None and outcome.bound > tol and weight < bounds.MOST_GRID:
@@ -516,6 +450,7 @@ _METHODS: dict[str, Callable[[Game, np.ndarray, float, float | None, RandomState
     "meet-in-the-middle": _by_count("meet-in-the-middle", exact.meet_in_the_middle, exact.MOST_HALVED),
     "integer": _by_integers,
     "binomial": _by_binomial,
+    "groups": _by_groups,
     "series": _by_series,
     "vaaler": _by_vaaler,
     "grid": _by_grid,
@@ -530,9 +465,9 @@ _METHODS: dict[str, Callable[[Game, np.ndarray, float, float | None, RandomState
 def _smooth_result(
     w: np.ndarray, theta: float, activation: str, method: str, tol: float | None
 ) -> ChowResult:
-    if method not in ("auto", "fold", "series"):
+    if method not in ("auto", "fold", "groups", "series"):
         raise ValueError(
-            f"method is {method!r}, but {activation} neurons have only 'auto', 'fold' and 'series'"
+            f"method is {method!r}, but {activation} neurons have only 'auto', 'fold', 'groups' and 'series'"
         )
     places = np.flatnonzero(w)
     nonzero = w[places]
@@ -550,15 +485,12 @@ def _smooth_result(
         )
     details: dict[str, Any] = {"activation": activation}
     kind: Kind
-    if len(places) == 0 or (few and method != "series"):
+    if len(places) == 0 or method == "fold" or (few and method == "auto"):
         part, bound, margin = _evaluated(nonzero, theta, _FUNCTIONS[activation])
         kind, name = "certified", "fold"
     else:
-        aim = _SMOOTH_TOLERANCE if tol is None else tol
-        result = spectral.smooth_parameters(nonzero, theta, activation, tol=aim)
-        part, bound, margin = result.value, result.error_estimate, result.mean_margin
-        details |= {"n_harmonics": result.n_harmonics, "period": result.period}
-        kind, name = ("certified" if result.proven else "estimated"), "series"
+        part, bound, margin, kind, name, own = _smooth_of_many(nonzero, theta, activation, method, tol)
+        details |= own
     if tol is not None and bound > tol:
         what = "bound" if kind == "certified" else "estimated error"
         raise ValueError(
@@ -567,6 +499,61 @@ def _smooth_result(
     value = np.zeros(len(w) + 1)
     value[0], value[1 + places] = part[0], part[1:]
     return ChowResult(value, float(bound), kind, name, float(margin), details)
+
+
+_Smooth = tuple[np.ndarray, float, float, Kind, str, dict[str, Any]]
+
+
+def _smooth_of_many(
+    nonzero: np.ndarray, theta: float, activation: str, method: str, tol: float | None
+) -> _Smooth:
+    order = np.argsort(-np.abs(nonzero), kind="stable")
+    by_size = groups.groups_of(np.abs(nonzero[order]).tolist())
+    can_group = groups.n_states(by_size, sign=False) <= groups.MOST_STATES
+    if method == "groups" and not can_group:
+        raise _refuse("groups", "the weights have too many distinct sizes to go through their combinations")
+    if can_group and method != "series":
+        assert by_size is not None
+        found, bound, margin = groups.grouped_function(by_size, theta, _FUNCTIONS[activation])
+        part = np.empty(len(nonzero) + 1)
+        part[0], part[1 + order] = found[0], np.sign(nonzero[order]) * np.repeat(found[1:], by_size.counts)
+        return part, bound, margin, "certified", "groups", {"n_sizes": len(by_size.sizes)}
+    aim = _SMOOTH_TOLERANCE if tol is None else tol
+    result = spectral.smooth_parameters(nonzero, theta, activation, tol=aim)
+    bound, margin = result.error_estimate, result.mean_margin
+    kind: Kind = "certified" if result.proven else "estimated"
+    # No answer of a bounded activation is farther from another than this.
+    if activation != "relu":
+        bound = min(bound, 2.0)
+    own: dict[str, Any] = {"n_harmonics": result.n_harmonics, "period": result.period}
+    series: _Smooth = (result.value, bound, margin, kind, "series", own)
+    if method == "series" and len(nonzero) <= _MOST_HALVED_AT_ONCE:
+        return series
+    sign = None
+    if spectral.series_parameters(nonzero, theta).error_estimate > _GOOD_MARGIN:
+        # On or near a lattice a series smooths |m| too.
+        sign = chow_parameters(nonzero, theta, tie=0)
+        series = (*series[:2], sign.mean_margin, *series[3:])
+    if method == "series" or activation == "relu" or kind == "certified":
+        return series
+    steep = _as_sign(nonzero, theta, activation, sign or chow_parameters(nonzero, theta, tie=0))
+    return steep if steep[1] < series[1] else series
+
+
+def _as_sign(nonzero: np.ndarray, theta: float, activation: str, sign: ChowResult) -> _Smooth:
+    """Take a steep activation for a sign: they differ by ``2 exp(-2 a |m|)`` at most, and by 1 near the plane."""
+    steepness = {"tanh": 2.0, "scaled_logistic": 1.0}[activation]
+    best, kind = 2.0, sign.kind
+    for far in (1e-12, 1e-5):
+        band = math.log(2.0 / far) / steepness
+        sides = [chow_parameters(nonzero, theta + side, tie=tie) for side, tie in ((-band, 1), (band, -1))]
+        mass = 0.5 * (sides[0].constant - sides[1].constant + sides[0].bound + sides[1].bound)
+        if "estimated" in (side.kind for side in sides):
+            kind = "estimated"
+        best = min(best, sign.bound + max(mass, 0.0) + far)
+    if kind == "exact":
+        kind = "certified"
+    return sign.value, best, sign.mean_margin, kind, "sign", {"sign_method": sign.method}
 
 
 def _evaluated(

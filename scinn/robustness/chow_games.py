@@ -24,6 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scinn.robustness.dyadic import dyadics
+
 __all__ = ["Counts", "Game", "Outcome", "counted", "decided", "game_of_integers", "game_of_neuron"]
 
 Counts = list[int]
@@ -88,31 +90,6 @@ class Outcome(NamedTuple):
     details: dict[str, object]
 
 
-def _dyadic(value: float) -> tuple[int, int]:
-    """Return an odd integer (or 0) and an exponent with ``value = integer 2^exponent``."""
-    mantissa, exponent = math.frexp(value)
-    integer = int(mantissa * 2.0**53)
-    if integer == 0:
-        return 0, 0
-    zeros = (integer & -integer).bit_length() - 1
-    return integer >> zeros, exponent - 53 + zeros
-
-
-def _dyadics(values: np.ndarray) -> tuple[list[int], int]:
-    """Return integers and one exponent with ``values = integers 2^exponent``; the values are not 0."""
-    if not len(values):
-        return [], 0
-    mantissas, exponents = np.frexp(values)
-    integers = np.ldexp(mantissas, 53).astype(np.int64)
-    zeros = np.frexp((integers & -integers).astype(np.float64))[1] - 1
-    exponents = exponents - 53 + zeros
-    lowest = int(exponents.min())
-    shifts = (exponents - lowest).tolist()
-    return [
-        number << shift for number, shift in zip((integers >> zeros).tolist(), shifts, strict=True)
-    ], lowest
-
-
 def game_of_neuron(weights: np.ndarray, threshold: float, tie: int) -> Game:
     """Return the game of a neuron, exactly.
 
@@ -136,8 +113,8 @@ def game_of_neuron(weights: np.ndarray, threshold: float, tie: int) -> Game:
     """
     places = np.flatnonzero(weights)
     places = places[np.argsort(-np.abs(weights[places]), kind="stable")]
-    integers, lowest = _dyadics(np.abs(weights[places]))
-    integer, exponent = _dyadic(threshold)
+    integers, lowest = dyadics(np.abs(weights[places]))
+    (integer,), exponent = dyadics(np.array([threshold]))
     # In units of 2^lowest; a threshold between two of their multiples cannot be met.
     between = exponent < lowest and integer != 0
     level = integer >> (lowest - exponent) if between else integer << max(exponent - lowest, 0)

@@ -123,14 +123,15 @@ def read_samples(
             f"numpy.savez({name!r}, features=..., labels=...)"
         )
     features, labels = arrays
+    assert features is not None
+    if not features.size:
+        raise ValueError(f"{name} holds no samples; at least one is wanted")
     try:
-        signs = network.signs(features, encoding=encoding, name=f"{found[0]} of {name}")
-        if not len(signs):
-            raise ValueError(f"{name} holds no samples; at least one is wanted")
-        return signs, network.known_labels(labels, len(signs), name=f"{found[1]} of {name}")
-    except TypeError as error:
+        signs = network.signs(features, encoding=encoding, name=str(found[0]))
+        return signs, network.known_labels(labels, len(signs), name=str(found[1]))
+    except (TypeError, ValueError) as error:
         # Here the type is that of a file's content, which is as much a wrong value as any other.
-        raise ValueError(str(error)) from error
+        raise ValueError(f"{name}: {error}") from error
 
 
 def replace_columns(
@@ -187,11 +188,11 @@ def _with_columns(layer: Any, weights: np.ndarray, bias: np.ndarray, changed: np
     return copy
 
 
-def _check_out(out: Path | None, model: Path, force: bool) -> None:
+def _check_out(out: Path | None, sources: Sequence[Path], force: bool) -> None:
     if out is None:
         return
-    if out.exists() and out.resolve() == model.resolve():
-        raise FileExistsError(f"{out} is the model itself, which is never overwritten; name another file")
+    if out.exists() and out.resolve() in [source.resolve() for source in sources]:
+        raise FileExistsError(f"{out} is read here, and never overwritten; name another file")
     if out.is_dir():
         raise IsADirectoryError(f"{out} is a folder; name a file")
     if out.exists() and not force:
@@ -284,7 +285,11 @@ def stabilize_file(
     check_choice(attack, "attack", ("none", "jsma"))
     if floor is not None and max_drop is not None:
         raise ValueError("floor and max_drop exclude each other; pass one of them")
-    _check_out(None if out is None else Path(out), Path(model), force)
+    _check_out(
+        None if out is None else Path(out),
+        [Path(p) for p in (model, validation, test) if p is not None],
+        force,
+    )
     say = callback or (lambda message: None)
     network, source = read_model(model, model_encoding)
     parts = {"validation": read_samples(validation, network, encoding)}

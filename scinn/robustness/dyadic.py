@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-__all__ = ["common_step", "sums_are_exact", "to_integers"]
+__all__ = ["common_step", "dyadics", "sums_are_exact", "to_integers"]
 
 _MANTISSA = 53
 # Beyond this many steps a lattice tells nothing that a solver with tolerances of 1e-6 could see.
@@ -47,16 +47,38 @@ def to_integers(values: np.ndarray) -> tuple[np.ndarray, int]:
     >>> to_integers(np.array([0.5, -3.0, 0.0]))
     (array([1, -6, 0], dtype=object), -1)
     """
+    integers, low = dyadics(values.ravel())
+    result = np.empty(values.size, dtype=object)
+    result[:] = integers
+    return result.reshape(values.shape), low
+
+
+def dyadics(values: np.ndarray) -> tuple[list[int], int]:
+    """Return :func:`to_integers` of a vector, as a list.
+
+    Parameters
+    ----------
+    values : ndarray of float, shape (n,)
+        Finite; not validated.
+
+    Returns
+    -------
+    (list of int, int)
+        The integers; the exponent, 0 where there are no values but 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> dyadics(np.array([0.5, -3.0, 0.0]))
+    ([1, -6, 0], -1)
+    """
     mantissa, power = _mantissas(values)
     used = mantissa != 0
     if not used.any():
-        return np.zeros(values.shape, dtype=object), 0
+        return [0] * len(values), 0
     low = int(power[used].min())
-    shift = np.where(used, power - low, 0)
-    integers = [int(m) << int(s) for m, s in zip(mantissa.ravel(), shift.ravel(), strict=True)]
-    result = np.empty(mantissa.size, dtype=object)
-    result[:] = integers
-    return result.reshape(values.shape), low
+    shifts = np.where(used, power - low, 0).tolist()
+    return [number << shift for number, shift in zip(mantissa.tolist(), shifts, strict=True)], low
 
 
 def sums_are_exact(values: np.ndarray) -> np.ndarray:

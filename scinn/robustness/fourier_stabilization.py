@@ -30,6 +30,7 @@ import numpy as np
 from scinn._input import as_float_array, check_choice, check_in_range
 from scinn._plot import axes_or_new
 from scinn.random import RandomState
+from scinn.robustness.accuracy_drop import accuracy_drop_bound
 from scinn.robustness.chow import ChowResult, chow_parameters
 from scinn.robustness.joint_law import ChangeProbability, change_probability, match_threshold
 from scinn.robustness.network import ACTIVATIONS
@@ -51,12 +52,14 @@ __all__ = [
 THRESHOLD_RULES = ("keep", "zero", "joint", "match")
 ZERO_INFLUENCE = ("sign", "drop")
 SURROGATES = ("sign", "activation")
-_CONSTANT = "constant: its sign is the same on the whole cube, so there is nothing to stabilise"
+# A coefficient below this share of the largest is 0 where the error bound allows it; a wider bound decides nothing.
+_NOISE = 1e-9
+CONSTANT = "constant: its sign is the same on the whole cube, so there is nothing to stabilise"
 _ALL_THRESHOLD = "its joint optimum has no weights, only a threshold; choose another threshold rule"
 _TOO_SMALL = "nearly constant: its Chow parameters are too small to be told from 0"
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class StabilizedNeuron:
     """A stabilised neuron and the report about it.
 
@@ -94,6 +97,8 @@ class StabilizedNeuron:
         ``||c||_p - mu c_0 / ||v||_q``: what no plane with this threshold and norm exceeds.
     change : ChangeProbability or None
         Of the new neuron's answer differing from the old one's; None where no report was asked for.
+    change_bound : float or None
+        A proven bound of that probability, :func:`scinn.robustness.accuracy_drop_bound`.
     """
 
     weights: np.ndarray
@@ -112,6 +117,7 @@ class StabilizedNeuron:
     distance_after: float
     optimum: float
     change: ChangeProbability | None = field(default=None)
+    change_bound: float | None = None
 
     @property
     def benefit(self) -> float:
@@ -139,6 +145,7 @@ class StabilizedNeuron:
             "benefit": self.benefit,
             "proxy_benefit": self.proxy_benefit,
             "change": None if self.change is None else self.change.to_dict(),
+            "change_bound": self.change_bound,
             "chow": {"kind": self.chow.kind, "method": self.chow.method, "bound": self.chow.bound},
         }
 
@@ -155,7 +162,7 @@ class StabilizedNeuron:
         )
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class StabilizedLayer:
     """A layer of stabilised neurons with one report each.
 
@@ -321,21 +328,33 @@ def proxy_benefit(before: np.ndarray, after: np.ndarray, p: float = 1.0) -> np.n
     return np.array([largest(after[:, j]) - largest(before[:, j]) for j in range(before.shape[1])])
 
 
-def _direction(c: np.ndarray, bound: float, weights: np.ndarray, p: float, zero_influence: str) -> np.ndarray:
+def _direction(
+    c: np.ndarray, bound: float, weights: np.ndarray, p: float, zero_influence: str, joint: bool = False
+) -> np.ndarray:
     """Return the optimal direction, not yet scaled, in float64."""
+    nothing = _indistinct(c, bound)
     if p == 1.0:
         # sign(c_i) = sign(w_i) wherever weight i decides anything at all.
         direction = np.sign(weights).astype(np.float64)
         if zero_influence == "drop":
-            direction[np.abs(c) <= bound] = 0.0
+            direction[nothing] = 0.0
         return direction
     # What cannot be told from 0 must not become a direction: for p near 1 even rounding would.
-    c = np.where(np.abs(c) <= bound, 0.0, c)
+    c = np.where(nothing, 0.0, c)
     top = float(np.abs(c).max())
     share = np.abs(c) / top
     if math.isinf(p):
         return np.sign(c) * (share >= 1.0 - max(2.0 * bound / top, 1e-12))
-    return np.sign(c) * share ** (p - 1.0)
+    # The sign of an uncertain coefficient is still that of its weight; a threshold, last, has no such tie.
+    signs = np.sign(c)
+    tied = len(weights) - int(joint)
+    signs[:tied] = np.where(nothing[:tied], 0.0, np.sign(weights[:tied]))
+    return signs * share ** (p - 1.0)
+
+
+def _indistinct(c: np.ndarray, bound: float) -> np.ndarray:
+    """Tell which coefficients count as 0: those within the bound, unless the bound is too wide to say so."""
+    return np.abs(c) <= min(bound, _NOISE * float(np.abs(c).max()))
 
 
 def _distance(weights: np.ndarray, threshold: float, value: np.ndarray, q: float) -> float:
@@ -344,8 +363,9 @@ def _distance(weights: np.ndarray, threshold: float, value: np.ndarray, q: float
     return math.fsum([*products, -threshold * value[0]]) / norm(weights, q)
 
 
-def _check_p(p: Any) -> float:
-    if isinstance(p, float) and math.isinf(p) and p > 0:
+def check_p(p: Any) -> float:
+    """Return the p of a norm, at least 1 and perhaps infinite."""
+    if isinstance(p, float | np.floating) and math.isinf(p) and p > 0:
         return math.inf
     if isinstance(p, int | float | np.integer | np.floating) and not isinstance(p, bool) and p < 1:
         raise ValueError(
@@ -423,9 +443,16 @@ def stabilize(
     if w.size == 0:
         raise ValueError("weights is empty; one weight for each feature is wanted")
     theta = check_in_range(threshold, "threshold")
-    p = _check_p(p)
+    with np.errstate(over="ignore"):
+        reach = float(np.abs(w).sum(dtype=np.float64)) + abs(theta)
+    if not math.isfinite(reach):
+        raise ValueError(
+            "weights and threshold add up to more than a float64 holds; divide both by the same number, which changes no "
+            "answer"
+        )
+    p = check_p(p)
     check_choice(activation, "activation", ACTIVATIONS)
-    check_choice(tie, "tie", (1, 0, -1))
+    tie = check_choice(tie, "tie", (1, 0, -1))
     check_choice(threshold_rule, "threshold_rule", THRESHOLD_RULES)
     check_choice(zero_influence, "zero_influence", ZERO_INFLUENCE)
     check_choice(surrogate, "surrogate", SURROGATES)
@@ -455,12 +482,12 @@ def stabilize(
         return result(w, theta, reason, signed_distance=before, distance_after=before, optimum=before)
 
     if is_constant(w, theta, tie):
-        return untouched(_CONSTANT)
+        return untouched(CONSTANT)
     source = chow
     if surrogate == "activation" and activation != "sign":
         source = chow_parameters(w, theta, activation=activation, rng=rng)
     by_sign_alone = p == 1.0 and zero_influence == "sign" and threshold_rule != "joint"
-    if not by_sign_alone and np.abs(source.value[1:]).max() <= source.bound:
+    if not by_sign_alone and not np.abs(source.value[1:]).max() > source.bound:
         return untouched(_TOO_SMALL)
     v, mu = _new_plane(w, theta, source, p, tie, threshold_rule, zero_influence)
     if not v.any():
@@ -475,6 +502,7 @@ def stabilize(
         distance_after=_distance(v, mu, after.value, q),
         optimum=norm(chow.value[1:], p) - mu * float(chow.value[0]) / new_size,
         change=change_probability(w, theta, v, mu, tie=tie, rng=rng) if report else None,
+        change_bound=float(accuracy_drop_bound(w, theta, v, mu, tie=tie).value) if report else None,
     )
 
 
@@ -494,10 +522,10 @@ def _new_plane(
         # The threshold is the weight of an input that is always 1.
         extended = np.concatenate([w.astype(np.float64), [-theta]])
         c = np.concatenate([value[1:], value[:1]])
-        direction = _direction(c, source.bound, extended, p, zero_influence)
+        direction = _direction(c, source.bound, extended, p, zero_influence, joint=True)
         if p == 1.0:
             # Nothing ties the sign of c_0 to that of the threshold.
-            direction[-1] = np.sign(c[-1]) if abs(c[-1]) > source.bound else 0.0
+            direction[-1] = 0.0 if _indistinct(c, source.bound)[-1] else np.sign(c[-1])
         v = direction * (norm(extended, q) / norm(direction, q))
         return v[:-1].astype(w.dtype), float(-v[-1])
     direction = _direction(value[1:], source.bound, w, p, zero_influence)

@@ -137,6 +137,17 @@ def _box(box: Any) -> tuple[float, float]:
     return float(ends[0]), float(ends[1])
 
 
+def _two(values: Any, name: str) -> list[float]:
+    """Return the first and last value of a schedule."""
+    numbers = as_float_array(values, name, dtype=np.float64)
+    if numbers.shape != (2,):
+        raise ValueError(
+            f"{name} is {values!r}; two numbers are wanted, the first and the last of the schedule: for a constant one "
+            f"pass {name}=(value, value)"
+        )
+    return [float(number) for number in numbers]
+
+
 Move = Callable[[ShallowNetwork, np.ndarray, np.ndarray, np.ndarray, np.ndarray], _Best]
 
 
@@ -235,7 +246,8 @@ def fmn_l1(
     Raises
     ------
     ValueError
-        For sign neurons, labels out of range, a box that does not contain the cube, or constraints with costs.
+        For sign neurons, labels out of range, a box that does not contain the cube, gamma or alpha that are not two numbers
+        in range, or constraints with costs.
 
     References
     ----------
@@ -249,8 +261,8 @@ def fmn_l1(
     (array([ True]), True)
     """
     n_steps = check_positive_int(n_steps, "n_steps")
-    gammas = [check_in_range(value, "gamma", 0.0, 1.0, "left") for value in gamma]
-    alphas = [check_in_range(value, "alpha", 0.0) for value in alpha]
+    gammas = [check_in_range(value, "gamma", 0.0, 1.0, "left") for value in _two(gamma, "gamma")]
+    alphas = [check_in_range(value, "alpha", 0.0) for value in _two(alpha, "alpha")]
 
     def move(
         model: ShallowNetwork, x: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray

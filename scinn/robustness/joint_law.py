@@ -2,7 +2,8 @@
 
 Notation: x uniform on {-1,+1}^n; the old neuron h = sgn(<w,x> - theta), the new one g = sgn(<v,x> - mu). Stabilisation
 replaces h by g, and ``Pr[g != h]`` is what it may cost in accuracy on uniform inputs. The ways to it are in
-:mod:`scinn.robustness.joint_methods`, upper bounds from Chow parameters in :mod:`scinn.robustness.accuracy_drop`.
+:mod:`scinn.robustness.joint_methods` and :mod:`scinn.robustness.joint_points`, upper bounds from Chow parameters in
+:mod:`scinn.robustness.accuracy_drop`.
 
 References
 ----------
@@ -14,7 +15,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,13 +24,25 @@ from scinn._input import check_choice, check_positive_int
 from scinn._plot import axes_or_new
 from scinn.random import RandomState, as_generator
 from scinn.robustness import joint_methods as methods
+from scinn.robustness import joint_points as points
 from scinn.robustness.accuracy_drop import (
     AccuracyDropBound,
     accuracy_drop_bound,
     as_neuron,
     check_same_length,
 )
+from scinn.robustness.dyadic import common_step, sums_are_exact
 from scinn.robustness.joint_methods import Plane
+from scinn.robustness.joint_tables import (
+    MOST_POINTS,
+    MOST_STATES,
+    LatticeTable,
+    affordable_pair,
+    lattice_table,
+    lattice_values,
+    pair_table,
+    series_table,
+)
 from scinn.robustness.spectral import lattice_error, series_parameters
 
 if TYPE_CHECKING:
@@ -45,15 +59,12 @@ __all__ = [
 ]
 
 _METHODS = ("auto", "exact", "series", "sampling", "arccos", "bound")
-_MOST_POINTS = 24
 _MOST_SORTED = 20
-# Additions of a dynamic programme, and cosines of a series, that take about a second.
-_MOST_ADDITIONS = 1e9
+# Cosines of a series that take about a second.
 _MOST_COSINES = 2e9
-_LARGEST_LATTICE = 20_000
+# States of groups that are sorted.
+_MOST_SORTED_STATES = 1 << 20
 _CONFIDENCE = 0.999
-# Returns of nearly equal weights that the lattice series has looked at.
-_SEEN = 4.25
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -73,6 +84,12 @@ class ChangeProbability:
         How much the number is worth.
     method : str
         How it was found.
+
+    Examples
+    --------
+    >>> result = change_probability([2.0, 1.0, 1.0], 1.0, [1.0, 1.0, 1.0], 1.0)
+    >>> result.to_dict()
+    {'value': 0.125, 'half_width': 0.0, 'kind': 'exact', 'method': 'enumeration'}
     """
 
     value: float
@@ -88,14 +105,16 @@ class ChangeProbability:
         return fields
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ThresholdProfile:
     """Pr[g != h] as a function of the threshold of g.
 
     Parameters
     ----------
     thresholds : ndarray of float64, shape (n_thresholds,)
-        Ascending; for a neuron on a lattice one from each class of thresholds that are the same function.
+        Ascending; for a neuron on a lattice one from each class of thresholds that are the same function. With ``tie`` 0
+        values of <v,x> are among them, where v is on a lattice, or sums are free of rounding, and a float holds the value;
+        with a series or a sample they are not.
     probabilities : ndarray of float64, shape (n_thresholds,)
     threshold : float
         A threshold of least probability; of several equal ones that nearest to 0.
@@ -141,17 +160,6 @@ class ThresholdProfile:
         return axes
 
 
-class _Table(NamedTuple):
-    """Joint law of h and of the integer r of a neuron on a lattice: Pr[r = j], and with h = 1 and h = -1."""
-
-    law: np.ndarray
-    plus: np.ndarray
-    minus: np.ndarray
-    error: float
-    kind: str
-    method: str
-
-
 def change_probability(
     weights: Any,
     threshold: float,
@@ -178,11 +186,13 @@ def change_probability(
     tie : {1, 0, -1}, default 1
         sgn(0), of both.
     method : {"auto", "exact", "series", "sampling", "arccos", "bound"}, default "auto"
-        "exact": all points for up to 24 inputs with a weight, dynamic programming where both neurons live on small lattices.
+        "exact": all points for up to 24 inputs with a weight; dynamic programming where both neurons live on small lattices;
+        "groups", the numbers of positive signs among inputs of equal weights, where these have at most 1e7 values.
         "series": Fourier series, see :mod:`scinn.robustness.joint_methods`; generic weights, no mass on the plane, are
         assumed. "sampling": both neurons at common random points. "arccos": the angle between w and v over pi, the answer
         for Gaussian inputs and thresholds 0. "bound": :func:`accuracy_drop_bound`. "auto" takes the first of the first three
-        that can be had in about a second.
+        that can be had in about a second; a series that is worth less than the sample is passed over, so that with thousands
+        of inputs of different sizes the answer is mostly a sample.
     n_samples : int, default 200_000
         Points of "sampling".
     rng : int, SeedSequence, Generator, Key or None
@@ -198,6 +208,11 @@ def change_probability(
         For weights that are not numbers.
     ValueError
         For vectors of different lengths, NaN, or a method that does not apply.
+
+    Notes
+    -----
+    Neurons are functions of the exact values of the given floats: 0.1 + 0.2 - 0.3 is not 0 but above it. Exact methods and
+    samples decide such sums in integers; the series leave them undecided, and add their estimated mass to the half width.
 
     References
     ----------
@@ -272,8 +287,9 @@ def threshold_profile(
     -------
     ThresholdProfile
         Where v is on a lattice, for example of equal sizes, all distinct thresholds, midway between neighbouring values of
-        <v,x>. For up to 20 inputs likewise. Otherwise a grid that is finer around the least value, by the double series of
-        :mod:`scinn.robustness.joint_methods`; or the quantiles of a sample.
+        <v,x>, or on one of them where ``tie`` is 0. For up to 20 inputs, or few distinct sizes, likewise. Otherwise a grid
+        that is finer around the least value, by the double series of :mod:`scinn.robustness.joint_methods`; or the
+        quantiles of a sample, also where the series is worth less than the sample.
 
     Raises
     ------
@@ -297,21 +313,28 @@ def threshold_profile(
     check_same_length(w, v, "new_weights")
     check_choice(tie, "tie", (1, 0, -1))
     n_samples = check_positive_int(n_samples, "n_samples")
-    h, g = _planes(w, theta, v, 0.0)
+    h, g = _used(methods.plane_of(w, theta), methods.lattice_of(v))
     if g.lattice:
-        table = _lattice_table(h, g, tie)
-        if table is not None:
-            step = 1.0 if g.total == 0 else float(np.abs(v).max() / np.abs(g.weights).max())
-            return _lattice_profile(table, g, step)
+        table = lattice_table(h, g, tie)
+        if table is not None and table.error <= _width(n_samples):
+            return _lattice_profile(table, g, v, tie)
+    # From here on in the units of the user.
+    h, g = _used(methods.plane_of(w, theta), Plane(v, 0.0, False))
     if len(h.weights) <= _MOST_SORTED:
         return _sorted_profile(h, g, tie)
+    groups = points.Groups(h, g)
+    if groups.n_states <= _MOST_SORTED_STATES:
+        return _grouped_profile(groups, g, tie)
     if not h.weights.any():
         # A constant neuron is met beyond all points of the cube, on one side or the other.
         beyond = float(np.abs(v).sum()) + 1.0
         side = int(methods.signs_of(np.array([-h.threshold]), tie)[0])
         return _profile(np.array([-beyond, beyond]), np.array([float(side != 1), float(side != -1)]), "exact")
-    if not h.lattice and _affordable_ridge(h, g):
-        return _ridge_profile(h, g)
+    if not h.lattice and g.weights.any() and _affordable_ridge(h, g):
+        # The ridge smooths the steps of sums on a lattice.
+        mass = max(points.atom_mass(h), points.atom_mass(g))
+        if mass <= _width(n_samples):
+            return _ridge_profile(h, g)
     return _sampled_profile(h, g, tie, n_samples, rng)
 
 
@@ -344,7 +367,15 @@ def match_threshold(
     Returns
     -------
     float
-        mu. For v of equal sizes it is midway between two values of <v,x> (or beyond all), so that no point is on the plane.
+        mu. For v of equal sizes it is midway between two values of <v,x> (or beyond all), so that no point is on the plane;
+        with ``tie`` 0 it may be a value of <v,x>, where that leaves fewer changes.
+
+    Raises
+    ------
+    TypeError
+        For weights that are not numbers.
+    ValueError
+        For vectors of different lengths or NaN.
 
     References
     ----------
@@ -360,7 +391,10 @@ def match_threshold(
 
 def _planes(w: np.ndarray, theta: float, v: np.ndarray, mu: float) -> tuple[Plane, Plane]:
     """Return both neurons on the inputs that matter to one of them."""
-    h, g = methods.plane_of(w, theta), methods.plane_of(v, mu)
+    return _used(methods.plane_of(w, theta), methods.plane_of(v, mu))
+
+
+def _used(h: Plane, g: Plane) -> tuple[Plane, Plane]:
     used = (h.weights != 0.0) | (g.weights != 0.0)
     return h._replace(weights=h.weights[used]), g._replace(weights=g.weights[used])
 
@@ -372,66 +406,20 @@ def _angle(w: np.ndarray, v: np.ndarray) -> float:
 
 
 def _exact_change(h: Plane, g: Plane, tie: int) -> ChangeProbability | None:
-    if len(h.weights) <= _MOST_POINTS:
-        return ChangeProbability(methods.enumerated_changes(h, g, tie), 0.0, "exact", "enumeration")
-    if not _affordable_pair(h, g):
-        return None
-    table = _pair_table(h, g, tie)
+    if len(h.weights) <= MOST_POINTS:
+        return ChangeProbability(points.enumerated_changes(h, g, tie), 0.0, "exact", "enumeration")
+    if not affordable_pair(h, g):
+        groups = points.Groups(h, g)
+        if groups.n_states > MOST_STATES:
+            return None
+        value = groups.changes(tie)
+        return ChangeProbability(value, value * groups.error, "exact", "groups")
+    table = pair_table(h, g, tie)
     return ChangeProbability(_change_of(table, g, tie), table.error, table.kind, table.method)
 
 
-def _affordable_pair(h: Plane, g: Plane) -> bool:
-    if not (h.lattice and g.lattice):
-        return False
-    return len(h.weights) * (h.total + 1.0) * (g.total + 1.0) <= _MOST_ADDITIONS
-
-
-def _values(plane: Plane) -> np.ndarray:
-    """Return the values of <a,x> in the order of r."""
-    return -float(plane.total) + 2.0 * np.arange(plane.total + 1)
-
-
-def _pair_table(h: Plane, g: Plane, tie: int) -> _Table:
-    law = methods.lattice_pair_law(h.weights, g.weights)
-    signs = methods.signs_of(_values(h) - h.threshold, tie)
-    plus, minus = law @ (signs == 1), law @ (signs == -1)
-    return _Table(law.sum(axis=1), plus, minus, len(h.weights) * _EPS, "exact", "dynamic programming")
-
-
-def _lattice_table(h: Plane, g: Plane, tie: int) -> _Table | None:
-    """Return the joint law of h and the integer of g, or None where it takes too long."""
-    if len(h.weights) <= _MOST_POINTS and g.total <= _LARGEST_LATTICE:
-        plus, minus, law = np.zeros((3, g.total + 1))
-        for signs, _, margins in methods.enumerated_signs(h, g, tie):
-            r = np.round(0.5 * (margins + g.threshold + g.total)).astype(np.int64)
-            law += np.bincount(r, minlength=len(law))
-            plus += np.bincount(r[signs == 1], minlength=len(law))
-            minus += np.bincount(r[signs == -1], minlength=len(law))
-        share = math.ldexp(1.0, -len(h.weights))
-        return _Table(law * share, plus * share, minus * share, 0.0, "exact", "enumeration")
-    if _affordable_pair(h, g):
-        return _pair_table(h, g, tie)
-    if h.lattice:
-        return None
-    return _series_table(h, g)
-
-
-def _series_table(h: Plane, g: Plane) -> _Table | None:
-    size = math.sqrt(float(h.weights @ h.weights)) / float(np.abs(h.weights).max())
-    rows = int(min(4096.0, _MOST_COSINES / (2.0 * (g.total + 1.0) * len(h.weights))))
-    # Enough for the Gaussian range and the first returns of nearly equal weights.
-    if g.total > _LARGEST_LATTICE or rows < 64.0 + 25.0 * size:
-        return None
-    moments, tail = methods.lattice_moments(h, g.weights, most_rows=rows)
-    second, _ = methods.lattice_moments(h, g.weights, stretch=1.1, most_rows=rows)
-    law = methods.lattice_law(g.weights)
-    atoms = lattice_error(h.weights, _SEEN * math.pi / float(np.abs(h.weights).max()))
-    error = 0.5 * (float(np.sum(np.abs(moments - second))) + tail + atoms) + 16.0 * _EPS
-    return _Table(law, 0.5 * (law + moments), 0.5 * (law - moments), error, "series", "lattice series")
-
-
-def _change_of(table: _Table, g: Plane, tie: int) -> float:
-    signs = methods.signs_of(_values(g) - g.threshold, tie)
+def _change_of(table: LatticeTable, g: Plane, tie: int) -> float:
+    signs = methods.signs_of(lattice_values(g) - g.threshold, tie)
     same = float(table.plus[signs == 1].sum() + table.minus[signs == -1].sum())
     same += float((table.law - table.plus - table.minus)[signs == 0].sum())
     return min(1.0, max(0.0, 1.0 - same))
@@ -441,7 +429,7 @@ def _series_change(h: Plane, g: Plane, tie: int) -> ChangeProbability | None:
     if h.lattice and not g.lattice:
         h, g = g, h
     if g.lattice:
-        table = None if h.lattice else _series_table(h, g)
+        table = None if h.lattice else series_table(h, g)
         if table is None:
             return None
         return ChangeProbability(_change_of(table, g, tie), table.error, table.kind, table.method)
@@ -465,7 +453,8 @@ def _ridge_change(h: Plane, g: Plane) -> tuple[float, float]:
         results.append(float(methods.ridge_correlations(found, h.threshold, mu)[0]))
     error = abs(results[0] - results[1]) + methods.ridge_error(found, len(h.weights))
     error += lattice_error(h.weights, 0.0) + lattice_error(g.weights, 0.0)
-    return min(1.0, max(0.0, 0.5 * (1.0 - results[0]))), 0.5 * error + 16.0 * _EPS
+    error = 0.5 * error + 16.0 * _EPS + points.atom_mass(h) + points.atom_mass(g)
+    return min(1.0, max(0.0, 0.5 * (1.0 - results[0]))), error
 
 
 def _parallel_change(h: Plane, g: Plane) -> ChangeProbability:
@@ -478,6 +467,7 @@ def _parallel_change(h: Plane, g: Plane) -> ChangeProbability:
     # The rest of the direction, 1e-10 at most, moves few points across.
     error = first.error_estimate + second.error_estimate
     error += 10.0 * methods.sine_between(h.weights, g.weights)
+    error += points.atom_mass(h) + points.atom_mass(g)
     return ChangeProbability(
         value if ratio > 0.0 else 1.0 - value, error, "series", "one series, two thresholds"
     )
@@ -489,9 +479,8 @@ def _width(n_samples: int) -> float:
 
 
 def _sampled_change(h: Plane, g: Plane, tie: int, n_samples: int, rng: RandomState) -> ChangeProbability:
-    first, second = methods.sampled_margins(h, g, n_samples, as_generator(rng))
-    changed = methods.signs_of(first, tie) != methods.signs_of(second, tie)
-    return ChangeProbability(float(np.mean(changed)), _width(n_samples), "estimated", "sampling")
+    first, second, _ = points.sampled_signs(h, g, n_samples, tie, as_generator(rng))
+    return ChangeProbability(float(np.mean(first != second)), _width(n_samples), "estimated", "sampling")
 
 
 def _profile(thresholds: np.ndarray, probabilities: np.ndarray, kind: str) -> ThresholdProfile:
@@ -516,30 +505,81 @@ def _between(values: np.ndarray) -> np.ndarray:
     return np.concatenate([[values[0] - 1.0], inner, [values[-1] + 1.0]])
 
 
-def _lattice_profile(table: _Table, g: Plane, step: float) -> ThresholdProfile:
+def _with_ties(
+    thresholds: np.ndarray,
+    probabilities: np.ndarray,
+    values: list[float | None],
+    gains: np.ndarray,
+    kind: str,
+) -> ThresholdProfile:
+    """Return the profile with the thresholds on the plane added, for sgn(0) = 0.
+
+    ``values`` are the c classes of <v,x>, None where no float is on them; ``gains`` is how much more often than under the
+    threshold below it a class differs once g is 0 on it.
+    """
+    exact = [c for c, value in enumerate(values) if value is not None]
+    places = np.concatenate([thresholds, np.array([values[c] for c in exact], dtype=np.float64)])
+    found = np.concatenate([probabilities, np.clip(probabilities[exact] + gains[exact], 0.0, 1.0)])
+    order = np.argsort(places, kind="stable")
+    return _profile(places[order], found[order], kind)
+
+
+def _lattice_profile(table: LatticeTable, g: Plane, v: np.ndarray, tie: int) -> ThresholdProfile:
     taken = table.law > 0.0
-    probabilities = _cumulative(table.law[taken], table.plus[taken], table.minus[taken])
-    return _profile(step * _between(_values(g)[taken]), probabilities, table.kind)
+    law, plus, minus = table.law[taken], table.plus[taken], table.minus[taken]
+    probabilities = _cumulative(law, plus, minus)
+    step = 1.0 if g.total == 0 else float(np.abs(v).max() / np.abs(g.weights).max())
+    thresholds = step * _between(lattice_values(g)[taken])
+    if tie or table.kind != "exact":
+        return _profile(thresholds, probabilities, table.kind)
+    # Below a class, g is +1 on it.
+    exact_step = common_step(v)
+    values: list[float | None] = []
+    for place in lattice_values(g)[taken].tolist():
+        value = int(place) * exact_step
+        on_it = (exact_step != 0 or g.total == 0) and Fraction(float(value)) == value
+        values.append(float(value) if on_it else None)
+    return _with_ties(thresholds, probabilities, values, plus - (law - plus - minus), table.kind)
 
 
 def _sorted_profile(h: Plane, g: Plane, tie: int) -> ThresholdProfile:
-    chunks = [(signs, margins) for signs, _, margins in methods.enumerated_signs(h, g, tie)]
+    chunks = [(signs, margins) for signs, _, margins in points.enumerated_signs(h, g, tie)]
     signs = np.concatenate([c[0] for c in chunks])
     values = np.concatenate([c[1] for c in chunks]) + g.threshold
+    return _ordered_profile(np.full(len(signs), math.ldexp(1.0, -len(h.weights))), signs, values, g, tie)
+
+
+def _grouped_profile(groups: points.Groups, g: Plane, tie: int) -> ThresholdProfile:
+    chunks = [(law, signs, margins) for law, signs, _, margins in groups.states(tie)]
+    law, signs, margins = (np.concatenate([c[i] for c in chunks]) for i in range(3))
+    return _ordered_profile(law, signs, margins + g.threshold, g, tie)
+
+
+def _apart(g: Plane) -> float:
+    """Return the distance within which rounding may not tell two sums apart."""
+    return (len(g.weights) + 4) * 2.0 * _EPS * float(np.abs(g.weights).sum())
+
+
+def _ordered_profile(
+    share: np.ndarray, signs: np.ndarray, values: np.ndarray, g: Plane, tie: int
+) -> ThresholdProfile:
     order = np.argsort(values, kind="stable")
-    values, signs = values[order], signs[order]
+    values, signs, share = values[order], signs[order], share[order]
     # Sums that rounding cannot tell apart stay on one side.
-    apart = (len(g.weights) + 4) * 2.0 * _EPS * float(np.abs(g.weights).sum())
-    first = np.flatnonzero(np.concatenate([[True], np.diff(values) > apart]))
-    share = math.ldexp(1.0, -len(h.weights))
-    law = np.diff(np.append(first, len(values))) * share
-    plus = np.add.reduceat(signs == 1, first, dtype=np.int64) * share
-    minus = np.add.reduceat(signs == -1, first, dtype=np.int64) * share
+    first = np.flatnonzero(np.concatenate([[True], np.diff(values) > _apart(g)]))
+    law = np.add.reduceat(share, first)
+    plus = np.add.reduceat(share * (signs == 1), first)
+    minus = np.add.reduceat(share * (signs == -1), first)
     last = np.append(first[1:], len(values)) - 1
     thresholds = np.concatenate(
         [[values[0] - 1.0], 0.5 * (values[last[:-1]] + values[first[1:]]), [values[-1] + 1.0]]
     )
-    return _profile(thresholds, _cumulative(law, plus, minus), "exact")
+    probabilities = _cumulative(law, plus, minus)
+    if tie or not sums_are_exact(g.weights[:, None])[0]:
+        return _profile(thresholds, probabilities, "exact")
+    return _with_ties(
+        thresholds, probabilities, list(values[first].tolist()), plus - (law - plus - minus), "exact"
+    )
 
 
 def _ridge_profile(h: Plane, g: Plane) -> ThresholdProfile:
@@ -560,11 +600,11 @@ def _ridge_profile(h: Plane, g: Plane) -> ThresholdProfile:
 
 
 def _sampled_profile(h: Plane, g: Plane, tie: int, n_samples: int, rng: RandomState) -> ThresholdProfile:
-    first, second = methods.sampled_margins(h, g, n_samples, as_generator(rng))
+    first, _, second = points.sampled_signs(h, g, n_samples, tie, as_generator(rng))
     order = np.argsort(second, kind="stable")
-    values, signs = second[order] + g.threshold, methods.signs_of(first[order], tie)
+    values, signs = second[order] + g.threshold, first[order]
     share = np.full(n_samples, 1.0 / n_samples)
     probabilities = _cumulative(share, (signs == 1) * share, (signs == -1) * share)
     # A cut between equal sums is none.
-    cuts = np.concatenate([[True], np.diff(values) > 0.0, [True]])
+    cuts = np.concatenate([[True], np.diff(values) > _apart(g), [True]])
     return _profile(_between(values)[cuts], probabilities[cuts], "estimated")

@@ -4,7 +4,6 @@ Notation: x uniform on {-1,+1}^n, h = sgn(<w,x> - theta) and g = sgn(<v,x> - mu)
 of one number is a function of an integer T = <a,x>, which takes the values ``-A + 2 r``, ``A = ||a||_1``; for equal weights,
 the outcome of l_1 stabilisation, these are n + 1.
 
-* enumeration of all points, exact;
 * two lattices: the joint law of two integers by dynamic programming, exact up to rounding;
 * one lattice, :func:`lattice_moments`: with r = (T + A)/2, the A + 1 numbers ``E h 1{r = j}`` are the discrete Fourier
   transform of ``E h exp(i phi_l (T + A))`` at ``phi_l = pi l / (A + 1)``. Each of these is a series in the harmonics of h
@@ -19,8 +18,9 @@ the outcome of l_1 stabilisation, these are n + 1.
 
   where l runs over both signs. Phi is negligible but where ``t_k w - s_l v`` is short: a ridge along
   ``s = t <w,v>/||v||^2``, of a width that does not depend on the angle between w and v and of a length like its inverse. A
-  square of pairs that sees as much would have to be as wide as the ridge is long;
-* sampling both neurons at the same points.
+  square of pairs that sees as much would have to be as wide as the ridge is long.
+
+Methods that go through points, all of them, grouped ones or random ones, are in :mod:`scinn.robustness.joint_points`.
 
 References
 ----------
@@ -32,42 +32,37 @@ Networks through Fourier Stabilization, ICML, PMLR 139; the one-dimensional seri
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
 from scinn.kernels import spectral as kernels
-from scinn.robustness.dyadic import common_step, sums_are_exact, to_integers
+from scinn.robustness.dyadic import common_step
 
 __all__ = [
     "Plane",
     "Ridge",
-    "enumerated_changes",
-    "enumerated_signs",
     "half_sums",
     "lattice_law",
     "lattice_moments",
+    "lattice_of",
     "lattice_pair_law",
+    "near_lattice",
     "plane_of",
     "ridge",
     "ridge_correlations",
     "ridge_error",
     "ridge_size",
-    "sampled_margins",
     "signs_of",
     "sine_between",
 ]
 
-_LOW_BITS = 14
-_LIMB = 30
 _DROP = 1e-17
 _REACH = 9.6
-_EPS = float(np.finfo(np.float64).eps)
-_CHUNK = 1 << 14
 # Harmonics that are added before a look at whether more are needed.
 _ROWS = 16
+_MOST_STEPS = 1e5
 
 
 class Plane(NamedTuple):
@@ -94,19 +89,74 @@ class Plane(NamedTuple):
 
 
 def plane_of(weights: np.ndarray, threshold: float) -> Plane:
-    """Return the neuron in integers where its weights have a common step; a constant neuron gets zero weights."""
+    """Return the neuron in integers where its weights have a common step; a constant neuron gets zero weights.
+
+    Weights like 0.1 and 0.3, which have a common step up to rounding, do as well, unless a sum of them is as near to the
+    threshold as rounding is.
+    """
     total = math.fsum(np.abs(weights).tolist())
     if abs(threshold) > total * (1.0 + 1e-12) or total == 0.0:
         side = 0.0 if threshold == 0.0 else math.copysign(0.5, threshold)
         return Plane(np.zeros(len(weights)), side, True)
     step = common_step(weights)
-    if not step:
+    if step:
+        integers = np.array([float(Fraction(w) / step) for w in weights.tolist()])
+        return _on_lattice(integers, threshold, step)
+    near = near_lattice(weights)
+    if near is None:
         return Plane(weights, threshold, False)
-    integers = np.array([float(Fraction(w) / step) for w in weights.tolist()])
+    integers, step, deviation = near
+    total_steps = int(np.abs(integers).sum())
+    # The nearest sum has the parity of the largest one.
+    nearest = 2 * round((Fraction(threshold) / step - total_steps) / 2) + total_steps
+    if abs(Fraction(threshold) - nearest * step) <= deviation:
+        return Plane(weights, threshold, False)
+    return _on_lattice(integers, threshold, step)
+
+
+def lattice_of(weights: np.ndarray) -> Plane:
+    """Return weights in integers where they have a common step, up to rounding at least; the threshold is 0."""
+    plane = plane_of(weights, 0.0)
+    near = None if plane.lattice else near_lattice(weights)
+    return plane if near is None else Plane(near[0], 0.0, True)
+
+
+def _on_lattice(integers: np.ndarray, threshold: float, step: Fraction) -> Plane:
     ratio = Fraction(threshold) / step
     place = float(ratio) if ratio.denominator == 1 else math.floor(ratio) + 0.5
     bound = float(np.abs(integers).sum()) + 1.0
     return Plane(integers, min(max(place, -bound), bound), True)
+
+
+def near_lattice(weights: np.ndarray) -> tuple[np.ndarray, Fraction, Fraction] | None:
+    """Return integers a, a step s and the sum of ``|w_i - s a_i|`` where that is rounding; None where there is no step."""
+    sizes = np.unique(np.abs(weights[weights != 0.0]))
+    if not sizes.size:
+        return None
+    top = float(sizes[-1])
+    step = top
+    for size in sizes.tolist():
+        # Euclid's algorithm; remainders far below the least step of interest are rounding.
+        rest = abs(size - step * round(size / step))
+        while rest > 1e-7 * top:
+            step, rest = rest, abs(step - rest * round(step / rest))
+        if step * _MOST_STEPS < 0.5 * top:
+            return None
+    integers = np.round(weights / step)
+    scaled = weights / top
+    step = float(scaled @ integers / (integers @ integers))
+    if np.abs(integers).max() > _MOST_STEPS or np.abs(scaled - step * integers).max() > 1e-14:
+        return None
+    exact = Fraction(step) * Fraction(top)
+    places, where, counts = np.unique(weights, return_index=True, return_counts=True)
+    deviation = sum(
+        (
+            count * abs(Fraction(w) - int(integers[i]) * exact)
+            for w, i, count in zip(places.tolist(), where.tolist(), counts.tolist(), strict=True)
+        ),
+        Fraction(0),
+    )
+    return integers, exact, deviation
 
 
 def signs_of(margins: np.ndarray, tie: int) -> np.ndarray:
@@ -123,74 +173,6 @@ def half_sums(weights: np.ndarray) -> np.ndarray:
     for w in weights.tolist():
         sums = np.concatenate([sums + w, sums - w])
     return sums
-
-
-class _Enumerated:
-    """Signs of one neuron at all points, in chunks of the lowest bits, decided exactly."""
-
-    def __init__(self, plane: Plane, tie: int) -> None:
-        n = len(plane.weights)
-        self.tie, self.n_low = tie, min(n, _LOW_BITS)
-        self.low = half_sums(plane.weights[: self.n_low])
-        self.high = half_sums(plane.weights[self.n_low :]) - plane.threshold
-        entries = np.append(plane.weights, plane.threshold)
-        exact = bool(sums_are_exact(entries[:, None])[0])
-        self.band = 0.0 if exact else (n + 4) * _EPS * float(np.abs(entries).sum())
-        self.entries, self.n = entries, n
-        self.limbs: np.ndarray | None = None
-
-    def margins(self, chunk: int) -> np.ndarray:
-        return self.low + self.high[chunk]
-
-    def signs(self, chunk: int) -> np.ndarray:
-        margins = self.margins(chunk)
-        signs = signs_of(margins, self.tie)
-        if self.band:
-            unclear = np.flatnonzero(np.abs(margins) <= self.band)
-            if unclear.size:
-                signs[unclear] = self._decide(unclear + (chunk << self.n_low))
-        return signs
-
-    def _decide(self, points: np.ndarray) -> np.ndarray:
-        """Return the signs at some points from sums of integers of any length, in limbs that float64 adds exactly."""
-        if self.limbs is None:
-            integers = [int(k) for k in to_integers(self.entries)[0]]
-            width = max(1, -(-max(abs(k).bit_length() for k in integers) // _LIMB))
-            mask = (1 << _LIMB) - 1
-            self.limbs = np.array(
-                [
-                    [math.copysign(1.0, k) * float(abs(k) >> (_LIMB * p) & mask) for p in range(width)]
-                    for k in integers
-                ]
-            )
-        x = np.ones((len(points), self.n + 1))
-        x[:, : self.n] -= 2.0 * (points[:, None] >> np.arange(self.n) & 1)
-        x[:, self.n] = -1.0
-        sums = (x @ self.limbs).astype(np.int64)
-        for p in range(sums.shape[1] - 1):
-            carry = sums[:, p] >> _LIMB
-            sums[:, p] -= carry << _LIMB
-            sums[:, p + 1] += carry
-        positive = (sums != 0).any(axis=1)
-        signs = np.where(sums[:, -1] < 0, -1, np.where(positive, 1, self.tie))
-        return signs.astype(np.int8)
-
-
-def enumerated_signs(
-    plane: Plane, other: Plane, tie: int
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Yield, chunk by chunk over all points, the signs of both neurons and the margins of the other."""
-    first, second = _Enumerated(plane, tie), _Enumerated(other, tie)
-    for chunk in range(len(first.high)):
-        yield first.signs(chunk), second.signs(chunk), second.margins(chunk)
-
-
-def enumerated_changes(plane: Plane, other: Plane, tie: int) -> float:
-    """Return Pr[g != h], exactly, from all points."""
-    changes = 0
-    for h, g, _ in enumerated_signs(plane, other, tie):
-        changes += int(np.count_nonzero(h != g))
-    return math.ldexp(float(changes), -len(plane.weights))
 
 
 def lattice_law(weights: np.ndarray) -> np.ndarray:
@@ -388,17 +370,3 @@ def ridge_error(found: Ridge, n: int) -> float:
         [found.products[:, :2].ravel(), found.products[:, -2:].ravel(), found.products[-2:].ravel()]
     )
     return 3.0 * max(2.0 ** (-0.5 * n), math.sqrt(float(np.mean(edge**2))))
-
-
-def sampled_margins(
-    plane: Plane, other: Plane, n_samples: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the margins of both neurons at common random points, two arrays of shape (n_samples,)."""
-    n = len(plane.weights)
-    both = np.stack([plane.weights, other.weights], axis=1)
-    margins = np.empty((n_samples, 2))
-    for begin in range(0, n_samples, _CHUNK):
-        size = min(_CHUNK, n_samples - begin)
-        bits = np.unpackbits(np.frombuffer(rng.bytes(size * -(-n // 8)), np.uint8).reshape(size, -1), axis=1)
-        margins[begin : begin + size] = (1.0 - 2.0 * bits[:, :n]) @ both
-    return margins[:, 0] - plane.threshold, margins[:, 1] - other.threshold

@@ -26,8 +26,10 @@ import numpy as np
 from scinn._input import check_choice, check_in_range
 from scinn._plot import axes_or_new
 from scinn.robustness.fourier_stabilization import (
+    CONSTANT,
     THRESHOLD_RULES,
     ZERO_INFLUENCE,
+    check_p,
     is_constant,
     norm,
     proxy_benefit,
@@ -206,7 +208,7 @@ class _Plan:
             for j in range(old.shape[1]):
                 if layer == "hidden" and is_constant(old[:, j], float(theta[j]), tie):
                     new[:, j] = old[:, j]
-                    self.untouched[j] = "its sign is constant on the cube"
+                    self.untouched[j] = CONSTANT
                 elif not old[:, j].any():
                     continue
                 elif not closed:
@@ -216,6 +218,8 @@ class _Plan:
                         tie=tie, threshold_rule=rule, zero_influence=zero_influence, report=False,
                     )  # fmt: skip
                     new[:, j] = result.weights
+                    if layer == "hidden" and not result.changed:
+                        self.untouched[j] = result.reason
                     if layer == "hidden":
                         self.thresholds[j] = result.threshold
                     gains[j] = result.benefit
@@ -257,15 +261,17 @@ class _Scan:
         """Return the accuracy as it stands."""
         return self._accuracy(self.logits)
 
-    def attempt(self, columns: Sequence[tuple[str, int]]) -> float:
-        """Return the accuracy with some further columns stabilised; nothing is changed."""
+    def attempt(self, columns: Sequence[tuple[str, int]], *, final: bool = False) -> float:
+        """Return the accuracy with some further columns stabilised; nothing is changed.
+
+        A final answer is computed as take() does, so that what passes here does not fail there by rounding.
+        """
         hidden = [j for layer, j in columns if layer == "hidden"]
         changed = [k for layer, k in columns if layer == "output"]
-        if len(hidden) == 1 and not changed:
+        if len(hidden) == 1 and not changed and not final:
             (j,) = hidden
             step = np.outer(self.stabilized[:, j] - self.activations[:, j], self.output[j])
             return self._accuracy(self.logits + step)
-        # In the arithmetic of take(), so that what passes here does not fail there by rounding.
         activations, output = self.activations.copy(), self.output.copy()
         activations[:, hidden] = self.stabilized[:, hidden]
         output[:, changed] = self.plan.weights["output"][:, changed]
@@ -376,7 +382,7 @@ def _logn(scan: _Scan, network: ShallowNetwork, floor: float) -> tuple[list[Step
     low, high = 0, len(order)
     while low < high:
         middle = (low + high + 1) // 2
-        if scan.attempt(order[:middle]) >= floor:
+        if scan.attempt(order[:middle], final=True) >= floor:
             low = middle
         else:
             high = middle - 1
@@ -460,9 +466,12 @@ def select_neurons(
         )
     check_choice(method, "method", METHODS)
     check_choice(benefit, "benefit", ("proxy", "exact"))
+    p = check_p(p)
     check_choice(threshold_rule, "threshold_rule", THRESHOLD_RULES)
     check_choice(zero_influence, "zero_influence", ZERO_INFLUENCE)
     check_choice(on_violation, "on_violation", ("skip", "stop"))
+    if not isinstance(layers, str | list | tuple):
+        raise TypeError(f"layers is {layers!r}; some of {', '.join(map(repr, LAYERS))} are wanted")
     chosen_layers = [layers] if isinstance(layers, str) else list(layers)
     for layer in chosen_layers:
         check_choice(layer, "layers", LAYERS)
@@ -476,7 +485,7 @@ def select_neurons(
     if before < floor:
         raise ValueError(
             f"floor is {floor:g}, above the accuracy {before:.6g} of the network on these samples; stabilising "
-            "cannot raise it: choose a floor below"
+            "is not meant to raise it: choose a floor below"
         )
 
     def run(name: str) -> SelectionResult:

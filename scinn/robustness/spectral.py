@@ -59,6 +59,18 @@ _REACH = 9.6
 # Weights near a common size a bring the product back at t = pi / a, 2 pi / a, .., those near its multiples at some of these,
 # which an early stop would not see. Four returns of the largest weight are always looked at, and more until they are gone.
 _RETURNS = 4.25
+# Beyond what was summed the products themselves are looked at: up to this multiple of it, ...
+_SCANNED = 12.0
+# ... in at most so many points, and, where so many weights are close together that products keep coming back, in these.
+_GLANCE, _MOST_SCANNED = 1 << 11, 1 << 17
+# Weights whose phases differ by less than this are one size, radians.
+_SAME = 0.25
+# A level of products that is none.
+_GONE = 1e-13
+# A larger estimate is compared with what can be proven.
+_PROVABLE = 1e-3
+# So few weights have products of random size that add up.
+_FEW = 48
 # Absolute error of a cosine or sine of the kernels, a factor in a product included.
 _COSINE_ERROR = 8e-16
 _CHUNK = 1 << 18
@@ -156,13 +168,72 @@ class _Expansion(NamedTuple):
     """A function of the margin as a series in the odd harmonics of a period.
 
     ``coefficients(k)`` gives the sine, cosine and margin coefficients at harmonics k; ``tail_norm(k)`` is the Euclidean
-    norm of all sine or cosine coefficients beyond k, ``tail_sum(k)`` the sum of their sizes where it is finite, else 0.
+    norm of all sine or cosine coefficients beyond k, ``tail_sum(k)`` the sum of their sizes where it is finite, else 0;
+    ``density(t)`` bounds their sizes per unit of the frequency.
     """
 
     period: float
     coefficients: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
     tail_norm: Callable[[float], float]
     tail_sum: Callable[[float], float]
+    density: Callable[[np.ndarray], np.ndarray] = lambda t: (2.0 / math.pi) / t
+
+
+def _common_level(neuron: _Neuron, t: float) -> float:
+    """Return the root mean square of products around a frequency, if only weights of nearly one size know of each other.
+
+    Over a random phase ``cos^(2k)`` has the mean ``binom(2k, k) / 4^k``, which for k equal weights is far above 4^-k.
+    """
+    sizes = np.sort(np.abs(neuron.weights))
+    width = _SAME / t
+    # Chains of close sizes are an upper bound, and mostly short.
+    level = _group_level(np.diff(np.flatnonzero(np.diff(sizes, prepend=-math.inf, append=math.inf) > width)))
+    if level <= _GONE:
+        return level
+    ends = np.searchsorted(sizes, sizes + width, side="right").tolist()
+    starts = [0]
+    while starts[-1] < len(sizes):
+        starts.append(ends[starts[-1]])
+    return _group_level(np.diff(starts))
+
+
+def _group_level(counts: np.ndarray) -> float:
+    # binom(2k, k) / 4^k is at most 1 / sqrt(pi k).
+    return math.exp(
+        -0.5 * float(np.sum(np.where(counts == 1, math.log(2.0), 0.5 * np.log(math.pi * counts))))
+    )
+
+
+class _Scan:
+    """The products beyond a frequency, as far as weights of nearly one size can bring them back."""
+
+    def __init__(self, neuron: _Neuron, start: float) -> None:
+        # A return has about the shape of a Gaussian, whose sum at steps of two standard deviations is right to 2 %.
+        step = 2.0 / neuron.two_norm
+        first = math.ceil(start / step)
+        count = min(math.ceil((_SCANNED - 1.0) * start / step), _GLANCE)
+        n, level = len(neuron.weights), _common_level(neuron, (first + count) * step)
+        # Among many random weights a few pairs are close.
+        if n <= _FEW or level > max(_GONE, 32.0 * 2.0 ** (-0.5 * n)):
+            count = _MOST_SCANNED
+            level = _common_level(neuron, (first + count) * step)
+        products = np.empty(count)
+        kernels.shifted_products(
+            neuron.weights, 0.0, _short(math.pi / step), float(first), 1.0, _DROP, products
+        )
+        seen = np.flatnonzero(products)
+        self.t = (first + seen) * step
+        # The product without one weight, whose sine takes its place, may be larger.
+        self.sizes = 2.0 * step * np.abs(products[seen])
+        self.end = (first + count) * step
+        self.level = level
+
+    def beyond(self, t: float, expansion: _Expansion) -> float:
+        """Estimate what the harmonics beyond a frequency add up to."""
+        seen = int(np.searchsorted(self.t, t, side="right"))
+        remainder = float(np.sum(self.sizes[seen:] * expansion.density(self.t[seen:])))
+        k = max(self.end, t) * expansion.period / math.pi
+        return remainder + self.level * 6.0 * expansion.tail_norm(k)
 
 
 class _Sum:
@@ -177,6 +248,7 @@ class _Sum:
         self.total = np.zeros(len(neuron.weights) + 2)
         self.before = self.total
         self.envelope = np.empty(0)
+        self.scan: _Scan | None = None
 
     def extend(self, count: int) -> None:
         """Go on until ``count`` harmonics are summed."""
@@ -201,6 +273,12 @@ class _Sum:
             tail += float(np.max(np.abs(self.total[:-1] - self.before[:-1])))
         return tail
 
+    def returns(self) -> float:
+        """Estimate what products that come back beyond the last harmonic add."""
+        if self.scan is None:
+            self.scan = _Scan(self.neuron, max(self.reach(), _REACH / self.neuron.two_norm))
+        return self.scan.beyond(self.reach(), self.expansion)
+
     def level(self) -> float:
         """Return the size of the products beyond the last harmonic.
 
@@ -222,6 +300,8 @@ class _Sum:
         self.extend(min(-(-count // _LANES) * _LANES, _MOST_HARMONICS))
         while self.count < _MOST_HARMONICS and self.tail() > _TARGET:
             self.extend(min(2 * self.count, _MOST_HARMONICS))
+        while self.count < _MOST_HARMONICS and self.returns() > _TARGET:
+            self.extend(min(2 * self.count, _MOST_HARMONICS))
 
 
 def _sign_expansion(period: float) -> _Expansion:
@@ -238,7 +318,13 @@ def _modulus_expansion(period: float) -> _Expansion:
         return np.zeros_like(k), cosine, cosine
 
     size = 4.0 * period / math.pi**2
-    return _Expansion(period, coefficients, lambda k: size / math.sqrt(6.0 * k**3), lambda k: 0.5 * size / k)
+    return _Expansion(
+        period,
+        coefficients,
+        lambda k: size / math.sqrt(6.0 * k**3),
+        lambda k: 0.5 * size / k,
+        lambda t: (2.0 / math.pi) / t**2,
+    )
 
 
 def _summed(neuron: _Neuron, expansion: _Expansion, count: int | None) -> _Sum:
@@ -320,6 +406,16 @@ def _smoothing(neuron: _Neuron, t_max: float) -> float:
     return _atom(neuron, spacing)
 
 
+def _enclosing_error(neuron: _Neuron, value: np.ndarray, degree: int) -> float:
+    """Return a proven bound of the error of a value, for every sgn(0)."""
+    # A period so short that the mass beyond it is just below what the degree can resolve.
+    deviations = min(9.0, math.sqrt(2.0 * math.log(4e4 * degree)))
+    period, beyond = _period(neuron, deviations)
+    star, error = _vaaler_values(neuron, period, degree)
+    bound = _vaaler_bound(neuron, period, degree) + error + 2.0 * beyond
+    return (bound + float(np.max(np.abs(value - star)))) * (1.0 + 1e-12)
+
+
 def series_parameters(
     weights: np.ndarray, threshold: float, *, n_harmonics: int | None = None
 ) -> SeriesResult:
@@ -334,14 +430,16 @@ def series_parameters(
     n_harmonics : int, optional
         Odd harmonics to sum. By default as many as the products of cosines call for: until t_k has passed the Gaussian
         range and four returns of weights of nearly one size, and until the estimated remainder is below 1e-13 or 50,000
-        are summed, which happens for n below about 80.
+        are summed, which happens for n below about 80, and where many weights share few sizes.
 
     Returns
     -------
     SeriesResult
         ``error_estimate`` is the largest difference to the series of another period (10 % longer), plus an estimate of
-        the remainder from the size of the last products, plus the mass of an atom where the weights are multiples of one
-        number and the products return to size 1 beyond the last harmonic. None of this is a proof;
+        the remainder from the size of the last products, plus the sum of the products at up to 131,072 further
+        frequencies (beyond these, weights that are still in step are told by their sizes), plus the mass of an atom where
+        the weights are multiples of one number and the products return to size 1 beyond the last harmonic; or what the
+        enclosure proves, if that is less. The estimate itself is no proof;
         :func:`vaaler_parameters` gives one.
 
     References
@@ -366,12 +464,16 @@ def series_parameters(
     second = _summed(neuron, _sign_expansion(_short(1.1 * period)), series.count)
     n = len(weights)
     error = float(np.max(np.abs(series.total[: n + 1] - second.total[: n + 1])))
-    error += series.tail() + series.left_out + _smoothing(neuron, series.reach()) + _rounding(n)
+    error += (
+        series.tail() + series.returns() + series.left_out + _smoothing(neuron, series.reach()) + _rounding(n)
+    )
     if n_harmonics is not None:
         error += _returning(neuron, series.reach())
     if series.level() > 1e-3:
         # Single points count here: those that are too close to the plane for the last harmonic to tell their side.
         error += _vaaler_bound(neuron, period, 2 * series.count)
+    if error > _PROVABLE:
+        error = min(error, _enclosing_error(neuron, series.total[: n + 1], 2 * series.count))
     return SeriesResult(
         series.total[: n + 1],
         error,
@@ -471,14 +573,9 @@ def vaaler_parameters(weights: np.ndarray, threshold: float, *, n_harmonics: int
     if _constant(neuron):
         value, _, margin, *_ = _constant_result(weights, threshold)
         return VaalerResult(value, 0.0, margin, n_harmonics)
-    # A period so short that the mass beyond it is just below what the degree can resolve.
-    deviations = min(9.0, math.sqrt(2.0 * math.log(4e4 * n_harmonics)))
-    period, beyond = _period(neuron, deviations)
     plain = series_parameters(weights, threshold)
-    star, error = _vaaler_values(neuron, period, n_harmonics)
-    bound = _vaaler_bound(neuron, period, n_harmonics) + error + 2.0 * beyond
-    bound += float(np.max(np.abs(plain.value - star)))
-    return VaalerResult(plain.value, bound * (1.0 + 1e-12), plain.mean_margin, n_harmonics)
+    bound = _enclosing_error(neuron, plain.value, n_harmonics)
+    return VaalerResult(plain.value, bound, plain.mean_margin, n_harmonics)
 
 
 _STEEPNESS = {"tanh": 1.0, "scaled_logistic": 0.5}
@@ -558,7 +655,14 @@ def _relu_parameters(neuron: _Neuron, weights: np.ndarray, threshold: float) -> 
     difference = float(np.max(np.abs(first - other)))
     value = 0.5 * (first + np.concatenate([[-neuron.threshold], neuron.weights]))
     atom = _smoothing(neuron, series.reach()) * neuron.two_norm
-    error = difference + series.tail() + series.left_out + atom + _rounding(n) * (neuron.two_norm + period)
+    error = (
+        difference
+        + series.tail()
+        + series.returns()
+        + series.left_out
+        + atom
+        + _rounding(n) * (neuron.two_norm + period)
+    )
     margin = neuron.unit * float(first[0])
     return SeriesResult(
         neuron.unit * value, 0.5 * neuron.unit * error, margin, series.count, neuron.unit * period
@@ -603,7 +707,7 @@ def _tanh_parameters(
         series.run()
         proven = False
         # As a function of bounded variation, f is a mixture of signs with other thresholds.
-        error = margin.error_estimate + series.tail() + _rounding(n)
+        error = margin.error_estimate + series.tail() + series.returns() + _rounding(n)
     error += copies + 2.0 * beyond + series.left_out
     return SeriesResult(
         series.total[: n + 1], error, margin.mean_margin, series.count, neuron.unit * period, proven

@@ -26,8 +26,9 @@ import numpy as np
 
 from scinn._input import as_float_array, check_choice, check_in_range
 from scinn._plot import axes_or_new
-from scinn.robustness.chow import Kind, solve_game
+from scinn.robustness.chow import solve_game
 from scinn.robustness.chow_games import game_of_integers
+from scinn.robustness.chow_result import Kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["PowerIndexResult", "power_index"]
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class PowerIndexResult:
     """Power of the players of a weighted voting game.
 
@@ -55,9 +56,18 @@ class PowerIndexResult:
     bound : float
         Largest error of ``banzhaf``.
     weights : ndarray, shape (n,)
-        Votes.
+        Votes; Python integers in an object array where they do not fit 64 bits.
     quota : int or float
         Votes that a winning coalition has at least.
+
+    Examples
+    --------
+    >>> result = power_index([2, 1, 1], quota=3)
+    >>> result
+    PowerIndexResult(3 players, quota 3, exact by meet-in-the-middle)
+      normalized Banzhaf = [0.6, 0.2, 0.2]
+    >>> result.swings, result.kind
+    ((3, 1, 1), 'exact')
     """
 
     banzhaf: np.ndarray
@@ -91,7 +101,13 @@ class PowerIndexResult:
         """
         ax = axes_or_new(ax)
         places = np.arange(len(self.banzhaf))
-        ax.bar(places - 0.2, self.weights / self.weights.sum(), 0.4, color="0.7", label="votes")
+        ax.bar(
+            places - 0.2,
+            np.asarray(self.weights / self.weights.sum(), dtype=np.float64),
+            0.4,
+            color="0.7",
+            label="votes",
+        )
         ax.bar(places + 0.2, self.normalized, 0.4, color="C0", label="power")
         ax.set_xlabel("player")
         ax.set_ylabel("share")
@@ -190,10 +206,19 @@ def power_index(weights: Any, quota: float, *, kind: str = "banzhaf") -> PowerIn
 
 
 def _votes(weights: Any) -> np.ndarray:
-    """Return integers as they are and other numbers as float64."""
+    """Return integers as they are, of any length, and other numbers as float64."""
     given = np.asarray(weights)
-    floats = as_float_array(weights, "weights", ndim=1, dtype=np.float64)
-    votes = given if given.dtype.kind in "iu" else floats
+    if given.dtype.kind == "f" and given.ndim == 1 and isinstance(weights, list | tuple):
+        # numpy rounds integers that stand beside floats, or do not fit one type of 64 bits.
+        given = np.array(weights, dtype=object)
+    whole = given.dtype.kind in "iu" or (given.dtype == object and _are_integers(given))
+    try:
+        floats = as_float_array(given, "weights", ndim=1, dtype=np.float64)
+    except OverflowError:
+        raise ValueError(
+            "weights holds an integer beyond the largest float, 1.8e308; divide all votes"
+        ) from None
+    votes = given if whole else floats
     if len(votes) == 0:
         raise ValueError("weights is empty; the votes of at least one player are wanted")
     if votes.min() < 0:
@@ -202,10 +227,14 @@ def _votes(weights: Any) -> np.ndarray:
     return votes
 
 
+def _are_integers(values: np.ndarray) -> bool:
+    return all(isinstance(vote, int | np.integer) and not isinstance(vote, bool) for vote in values.ravel())
+
+
 def _integers(votes: np.ndarray, quota: float) -> tuple[list[int], int, int]:
     """Return votes and quota in the largest unit that makes them integers, and the sum of the votes."""
-    if votes.dtype.kind in "iu" and isinstance(quota, int):
-        integers = [int(vote) for vote in votes.tolist()]
+    if votes.dtype.kind in "iuO" and isinstance(quota, int):
+        integers = [int(vote) for vote in votes]
         return integers, quota, sum(integers)
     ratios = [vote.as_integer_ratio() for vote in votes.tolist()]
     unit = max(denominator for _, denominator in ratios)

@@ -114,6 +114,35 @@ def _equal_weights(seed: int) -> CheckResult:
     )
 
 
+def _few_sizes(seed: int) -> CheckResult:
+    rng = np.random.default_rng(seed)
+    n_sizes = int(rng.integers(2, 4))
+    digits = int(rng.integers(1, 8))
+    sizes = np.unique(np.round(rng.uniform(0.1, 2.0, n_sizes), digits))
+    counts = rng.integers(1, 30, len(sizes)).tolist()
+    w = np.repeat(sizes, counts) * rng.choice([-1.0, 1.0], sum(counts))
+    theta, tie = float(np.round(rng.uniform(-3.0, 3.0), digits)), int(rng.choice([-1, 0, 1]))
+    # Integers over one power of two; a state is the number of +1 times sign(w_i) in each group.
+    unit = max(Fraction(value).denominator for value in [*sizes.tolist(), theta])
+    scaled, level = [int(Fraction(a) * unit) for a in sizes.tolist()], int(Fraction(theta) * unit)
+    totals = [Fraction(0)] * (len(sizes) + 1)
+    for state in np.ndindex(*(k + 1 for k in counts)):
+        margin = sum(a * (2 * r - k) for a, r, k in zip(scaled, state, counts, strict=True)) - level
+        answer = (margin > 0) - (margin < 0) or tie
+        mass = answer * math.prod(math.comb(k, r) for k, r in zip(counts, state, strict=True))
+        totals[0] += mass
+        for g, (r, k) in enumerate(zip(state, counts, strict=True)):
+            totals[g + 1] += Fraction(mass * (2 * r - k), k)
+    exact = [float(total / 2 ** sum(counts)) for total in totals]
+    want = np.concatenate([exact[:1], np.sign(w) * np.repeat(exact[1:], counts)])
+    errors = {}
+    for method in ("groups", "auto") if tie else ("groups", "auto", "series"):
+        result = _chow(w, theta, tie=tie, method=method)
+        # The numbers that are compared with are rounded once themselves.
+        errors[method] = max(0.0, largest(result.value - want) - result.bound - 2.0**-53)
+    return _worst(errors, 0.0, "error beyond the bound", weights=w, threshold=theta, tie=tie)
+
+
 def _banzhaf(seed: int) -> CheckResult:
     from scinn.robustness import power_index
 
@@ -372,6 +401,12 @@ _ROWS: tuple[tuple[str, str, str, Callable[[int], CheckResult]], ...] = (
         "binomial sums",
         "Equal weights have the closed form with binomial coefficients.",
         _equal_weights,
+    ),
+    (
+        "chow-few-sizes",
+        "derived here",
+        "For weights of few sizes counts by groups are within rounding of big integers, and a series within its estimate.",
+        _few_sizes,
     ),
     (
         "chow-banzhaf",

@@ -9,7 +9,9 @@ written out here.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -295,6 +297,34 @@ def _joint_series(seed: int) -> CheckResult:
     )
 
 
+def _joint_groups(seed: int) -> CheckResult:
+    from scinn.robustness import change_probability
+
+    rng = np.random.default_rng(seed)
+    # Decimal fractions: sums that are 0 by decimals are not by binary numbers, and integers tell their sign.
+    sizes = rng.choice([1, 2, 3, 6, 7], 2, replace=False) / 10
+    counts = [int(k) for k in rng.integers(13, 26, 2)]
+    theta, tie = float(rng.integers(-3, 4)) / 10, int(rng.integers(-1, 2))
+    w, v = np.repeat(sizes, counts), np.ones(sum(counts))
+    ones = np.ones(2)
+    changed = 0
+    for heads in itertools.product(*(range(k + 1) for k in counts)):
+        sums = [2 * c - k for c, k in zip(heads, counts, strict=True)]
+        signs = {_exact_sign(sums, sizes, theta, tie), _exact_sign(sums, ones, 0.0, tie)}
+        changed += math.prod(math.comb(k, c) for k, c in zip(counts, heads, strict=True)) * (len(signs) - 1)
+    want = changed / 2 ** sum(counts)
+    result = change_probability(w, theta, v, 0.0, tie=tie)
+    error = abs(result.value - want) if result.kind == "exact" else np.inf
+    return verdict("probability - share of points", error, 1e-13, **_names(w, theta, v, 0.0, tie))
+
+
+def _exact_sign(sums: list[int], sizes: np.ndarray, theta: float, tie: int) -> int:
+    margin = -Fraction(theta)
+    for total, size in zip(sums, sizes.tolist(), strict=True):
+        margin += total * Fraction(size)
+    return (margin > 0) - (margin < 0) if margin else tie
+
+
 def _joint_methods(seed: int) -> CheckResult:
     from scinn.robustness import change_probability
 
@@ -317,6 +347,9 @@ def _matched(seed: int) -> CheckResult:
     w, theta, v, _, tie = case
     values = np.unique(np.round(_points(len(v)) @ v, 9))
     cuts = [values[0] - 1.0, *(0.5 * (values[1:] + values[:-1])), values[-1] + 1.0]
+    if tie == 0 and np.array_equal(4.0 * values, np.round(4.0 * values)):
+        # Without a sign of 0 each value is a threshold of its own, where floats hold it.
+        cuts += values.tolist()
     best = min(_changed(w, theta, v, float(mu), tie) for mu in cuts)
     mu = match_threshold(w, theta, v, tie=tie)
     excess = _changed(w, theta, v, mu, tie) - best
@@ -381,6 +414,12 @@ _ROWS: tuple[tuple[str, str, str, Callable[[int], CheckResult]], ...] = (
         _DIFFERENCE,
         "The series for a change is right within its own estimate.",
         _joint_series,
+    ),
+    (
+        "change-groups",
+        _DIFFERENCE,
+        "With few distinct sizes the probability of a change is exact, ties of binary numbers included.",
+        _joint_groups,
     ),
     ("change-methods", _DIFFERENCE, "Series and sampling agree on long neurons.", _joint_methods),
     ("least-change", _DIFFERENCE, "No threshold changes fewer points than the matched one.", _matched),

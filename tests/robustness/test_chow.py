@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from fractions import Fraction
@@ -312,6 +313,141 @@ def test_real_weights_have_no_lattice():
         )
 
 
+# Few distinct sizes
+
+
+def group_counts(weights, theta, tie, function=None):
+    """Exact parameters by the definition, one state for each number of +1 in a group; Python's rationals."""
+    sizes = sorted(set(map(float, weights)))
+    counts = [int(np.sum(weights == size)) for size in sizes]
+    total, parts = Fraction(0), [Fraction(0)] * len(sizes)
+    for state in itertools.product(*(range(k + 1) for k in counts)):
+        margin = sum(
+            Fraction(a) * (2 * r - k) for a, r, k in zip(sizes, state, counts, strict=True)
+        ) - Fraction(theta)
+        answer = (
+            Fraction(function(float(margin))) if function else tie if margin == 0 else 1 if margin > 0 else -1
+        )
+        mass = answer * math.prod(math.comb(k, r) for k, r in zip(counts, state, strict=True))
+        total += mass
+        for g, (r, k) in enumerate(zip(state, counts, strict=True)):
+            parts[g] += mass * Fraction(2 * r - k, k)
+    whole = 2 ** sum(counts)
+    by_size = {size: float(part / whole) for size, part in zip(sizes, parts, strict=True)}
+    return np.array([float(total / whole)] + [by_size[float(w)] for w in weights])
+
+
+FEW_SIZES = (
+    ([1.0] * 60 + [0.1234567] * 60, 0.5),
+    ([1.0] * 90 + [0.9264574] * 75, -1.935),
+    ([1.0] * 30 + [-0.37] * 20 + [0.7123] * 15, 0.3),
+    ([3.0] * 9 + [1.0] * 40 + [-2.0] * 9 + [5.0] * 9, 2.0),
+    ([1.0] * 30 + [1.0 + 1e-6] * 30, 0.0),
+    ([0.1] * 30 + [0.2] * 30 + [0.3] * 8, 0.1),
+    ([1e200] * 30 + [1e-200] * 30, 0.0),
+    ([1e200] * 28 + [1e-200] * 30, 0.0),
+    ([1e30] * 28 + [3.0] * 30, 2.0),
+)
+
+
+@pytest.mark.parametrize(("w", "theta"), FEW_SIZES)
+@pytest.mark.parametrize("tie", [1, 0, -1])
+def test_few_distinct_sizes_against_exact_counts(w, theta, tie):
+    w = np.array(w)
+    want = group_counts(w, theta, tie)
+    by_name, auto = (chow_parameters(w, theta, tie=tie, method=name) for name in ("groups", "auto"))
+    assert (by_name.kind, by_name.method) == ("certified", "groups")
+    assert worst(by_name, want) <= by_name.bound < 1e-13
+    assert auto.kind in ("exact", "certified")
+    assert worst(auto, want) <= auto.bound + 2.0**-53 < 1e-13
+    shuffled = np.random.default_rng(0).permutation(len(w))
+    np.testing.assert_array_equal(
+        chow_parameters(w[shuffled], theta, tie=tie, method="groups").value[1:], by_name.value[1:][shuffled]
+    )
+
+
+@pytest.mark.parametrize(("w", "theta"), FEW_SIZES[:6])
+def test_a_series_of_few_sizes_does_not_claim_what_it_does_not_see(w, theta):
+    series, grouped = (chow_parameters(w, theta, tie=0, method=name) for name in ("series", "groups"))
+    assert worst(series, grouped.value) <= series.bound + grouped.bound
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("spread", [0, 1, 3, 20])
+def test_a_series_of_clusters_does_not_claim_what_it_does_not_see(seed, spread):
+    rng = np.random.default_rng(seed)
+    centres = rng.integers(600, 6000, int(rng.integers(2, 4)))
+    w = rng.choice(centres, 100) + rng.integers(-spread, spread + 1, 100)
+    theta = float(rng.integers(-6000, 6000))
+    exact, series = (chow_parameters(w, theta, tie=0, method=name) for name in ("integer", "series"))
+    assert worst(series, exact.value) <= series.bound
+
+
+def test_clusters_that_are_nearly_equal():
+    # A relative spread that returns for hundreds of thousands of periods; the nearest lattice is no help.
+    rng = np.random.default_rng(0)
+    w = np.concatenate(
+        [1.0 + 1e-6 * rng.standard_normal(60), 0.1234567 * (1.0 + 1e-6 * rng.standard_normal(60))]
+    )
+    assert chow_parameters(w, 0.5).bound > 1e-6
+    equal = chow_parameters([1.0] * 60 + [0.1234567] * 60, 0.5)
+    result = chow_parameters(w, 0.5, method="series")
+    assert worst(result, equal.value) <= result.bound
+
+
+@pytest.mark.parametrize(
+    ("scale", "activation"), [(1.0, "relu"), (1.0, "tanh"), (300.0, "tanh"), (300.0, "scaled_logistic")]
+)
+def test_smooth_activations_of_few_distinct_sizes(scale, activation):
+    w = scale * np.array([1.0] * 60 + [0.1234567] * 60)
+    function = {
+        "relu": lambda m: max(m, 0.0),
+        "tanh": math.tanh,
+        "scaled_logistic": lambda m: math.tanh(m / 2),
+    }[activation]
+    want = group_counts(w, 0.5 * scale, 0, function)
+    result = chow_parameters(w, 0.5 * scale, activation=activation)
+    assert (result.kind, result.method) == ("certified", "groups")
+    assert worst(result, want) <= result.bound < 1e-10 * scale
+    series = chow_parameters(w, 0.5 * scale, activation=activation, method="series")
+    assert worst(series, want) <= series.bound
+    np.testing.assert_allclose(result.mean_margin, chow_parameters(w, 0.5 * scale).mean_margin, rtol=1e-12)
+    np.testing.assert_allclose(series.mean_margin, result.mean_margin, rtol=1e-12)
+
+
+def test_series_of_few_decimals_estimate_enough():
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        w, theta = np.round(rng.standard_normal(int(rng.integers(25, 31))), 4), round(float(rng.normal()), 4)
+        exact, series = chow_parameters(w, theta, tie=0), chow_parameters(w, theta, method="series")
+        assert worst(series, exact.value) <= series.bound
+
+
+# Many integers
+
+
+@pytest.mark.parametrize("tie", [1, 0, -1])
+@pytest.mark.parametrize("theta", [0.0, 7.0, -40.0, 301.0])
+def test_probabilities_of_integers_against_counts(theta, tie):
+    w = np.random.default_rng(5).integers(-9, 10, 700)
+    exact, grid = (chow_parameters(w, theta, tie=tie, method=name) for name in ("integer", "grid"))
+    assert (exact.kind, grid.kind) == ("exact", "certified")
+    assert worst(grid, exact.value) <= grid.bound < 1e-11
+
+
+def test_ten_thousand_integers():
+    w = np.random.default_rng(0).integers(-9, 10, 10_000)
+    result = chow_parameters(w, 3.0, tol=1e-6)
+    assert (result.kind, result.method) == ("certified", "grid")
+    assert result.bound < 1e-9
+    # The binomial law is close to a Gaussian one, whose density at the threshold gives the influence of a weight 1.
+    norm = math.sqrt(float(w @ w))
+    density = math.exp(-0.5 * (3.0 / norm) ** 2) / (math.sqrt(2.0 * math.pi) * norm)
+    np.testing.assert_allclose(np.abs(result.degree_one[np.abs(w) == 1]), 2.0 * density, rtol=1e-3)
+    margin = math.sqrt(2.0 / math.pi) * norm
+    np.testing.assert_allclose(result.mean_margin, margin, rtol=1e-3)
+
+
 # Samples
 
 
@@ -361,6 +497,32 @@ def test_smooth_activations(activation):
     # The tie rule has no say, and E|m| is that of the plane.
     np.testing.assert_array_equal(fold.value, chow_parameters(w, 0.3, activation=activation, tie=-1).value)
     np.testing.assert_allclose(fold.mean_margin, chow_parameters(w, 0.3).mean_margin, rtol=1e-13)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "scaled_logistic", "relu"])
+def test_the_mean_margin_of_a_smooth_neuron_on_a_lattice(activation):
+    w = np.random.default_rng(0).integers(1, 60, 60) * 0.5
+    for method in ("auto", "series"):
+        result = chow_parameters(w, 0.25, activation=activation, method=method)
+        np.testing.assert_allclose(result.mean_margin, chow_parameters(w, 0.25).mean_margin, rtol=1e-12)
+    equal = chow_parameters(np.ones(60), activation=activation)
+    np.testing.assert_allclose(equal.mean_margin, 60 * math.comb(59, 30) / 2**59, rtol=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "scaled_logistic"])
+@pytest.mark.parametrize("kind", ["integers", "decimals", "real"])
+def test_a_steep_activation_is_enclosed_by_its_sign(activation, kind):
+    rng = np.random.default_rng(4)
+    w = {"integers": rng.integers(1, 30, 60), "decimals": normal(60).round(2), "real": normal(60)}[kind]
+    theta = 0.255
+    sign = chow_parameters(w, theta, tie=0)
+    for scale in (1e4, 1e6, 1e9):
+        result = chow_parameters(scale * w, scale * theta, activation=activation)
+        # No margin of the lattices is near 0, so that the sign is the limit.
+        assert result.bound < 1e-4
+        assert worst(result, sign.value) <= result.bound + sign.bound
+        series = chow_parameters(scale * w, scale * theta, activation=activation, method="series")
+        assert series.bound <= 2.0
 
 
 def test_a_smooth_neuron_without_weights():
@@ -429,7 +591,9 @@ def test_input_kinds():
         ((normal(135),), {"method": "branch"}, r"no few weights dominate"),
         ((normal(60),), {"method": "sampling", "tol": 1e-6}, r"needs 3e\+13 points of 60 inputs"),
         (([1.0, 1e-50],), {"method": "sampling"}, r"span more than 122 binary digits"),
-        (([1.0],), {"activation": "tanh", "method": "vaaler"}, r"tanh neurons have only 'auto', 'fold' and 'series'"),
+        (([1.0],), {"activation": "tanh", "method": "vaaler"}, r"tanh neurons have only 'auto', 'fold', 'groups' and"),
+        ((normal(60),), {"method": "groups"}, r"too many distinct sizes to go through"),
+        ((normal(60),), {"activation": "relu", "method": "groups"}, r"too many distinct sizes"),
         ((normal(60),), {"activation": "relu", "method": "fold"}, r"for relu it serves 20 at most"),
         ((normal(60),), {"activation": "tanh", "tol": 1e-30}, r"the bound of the series"),
         ((normal(25),), {"method": "grid", "tol": 1e-12}, r"'grid' reaches .* pass a larger tol, or another method"),
@@ -475,10 +639,30 @@ def test_every_kind_of_result_is_json_and_has_a_repr():
         {"method": "grid"},
         {"method": "sampling", "rng": 0},
         {"activation": "tanh"},
+        {"activation": "relu"},
     ):
         result = chow_parameters(w, 0.2, **options)
-        assert json.loads(json.dumps(result.to_dict()))["kind"] == result.kind
+        assert json.loads(json.dumps(result.to_dict(), allow_nan=False))["kind"] == result.kind
         assert result.method in repr(result)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("activation", ["sign", "tanh", "relu"])
+def test_no_result_has_numbers_that_json_lacks(method, activation):
+    if activation != "sign" and method not in ("auto", "fold", "groups", "series"):
+        return
+    for w in ([1.0, 1.0], [1.0] * 5):
+        for theta in (0.5, 9.0, -9.0):
+            result = chow_parameters(w, theta, activation=activation, method=method)
+            data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+            assert data["value"] == result.value.tolist()
+
+
+def test_results_compare_by_identity():
+    first, second = chow_parameters([1.0, 2.0]), chow_parameters([1.0, 2.0])
+    assert first == first
+    assert first != second
+    assert len({first, second}) == 2
 
 
 def test_influences_need_two_answers():

@@ -219,18 +219,18 @@ def test_a_network_does_not_say_what_it_was_trained_on(tmp_path):
         ({}, "val.npz holds nothing; "),
         (
             {"features": BITS[:, 1:], "labels": np.zeros(200, int)},
-            r"features of .*val.npz has shape \(200, 7\); \(any, 8\)",
+            r"val.npz: features has shape \(200, 7\); \(any, 8\)",
         ),
-        ({"X": BITS[:20].T, "labels": np.zeros(8, int)}, r"X of .*it fits when transposed"),
-        ({"x": BITS + 1, "labels": np.zeros(200, int)}, "x of .*holds 1, 2; values in either"),
+        ({"X": BITS[:20].T, "labels": np.zeros(8, int)}, r"val.npz: X .*pass X.T"),
+        ({"x": BITS + 1, "labels": np.zeros(200, int)}, "val.npz: x holds 1, 2; values in either"),
         ({"x": np.ones((3, 8)), "y": [0, 1, 0]}, "only ones, which may be bits or signs: pass encoding="),
-        ({"x": BITS, "y": np.ones(3, int)}, r"y of .*val.npz has shape \(3,\); \(200,\) is wanted"),
-        ({"x": BITS, "y": np.full(200, 2)}, "y of .*holds the label 2; with 2 classes"),
-        ({"x": BITS, "y": 1 - 2 * BITS[:, 0]}, "y of .*holds -1"),
-        ({"x": BITS[:0], "y": np.zeros(0, int)}, "holds no values"),
-        ({"x": BITS, "y": np.zeros(200)}, r"y of .*has dtype float64; .*\.astype\(numpy.int64\)"),
-        ({"x": BITS, "y": np.full(200, "bad")}, "y of .*has dtype <U3; integer class labels"),
-        ({"x": BITS.astype(complex), "y": np.zeros(200, int)}, "x of .*is complex"),
+        ({"x": BITS, "y": np.ones(3, int)}, r"val.npz: y has shape \(3,\); \(200,\) is wanted"),
+        ({"x": BITS, "y": np.full(200, 2)}, "val.npz: y holds the label 2; with 2 classes"),
+        ({"x": BITS, "y": 1 - 2 * BITS[:, 0]}, "val.npz: y holds -1"),
+        ({"x": BITS[:0], "y": np.zeros(0, int)}, "val.npz holds no samples; at least one"),
+        ({"x": BITS, "y": np.zeros(200)}, r"val.npz: y has dtype float64; .*\.astype\(numpy.int64\)"),
+        ({"x": BITS, "y": np.full(200, "bad")}, "val.npz: y has dtype <U3; integer class labels"),
+        ({"x": BITS.astype(complex), "y": np.zeros(200, int)}, "val.npz: x is complex"),
     ],
 )
 def test_samples_that_are_refused(tmp_path, arrays, message):
@@ -266,12 +266,13 @@ def test_nothing_is_written_where_something_fails(files):
 
     with pytest.raises(KeyboardInterrupt):
         run(files, attack="jsma", callback=stop)
-    with pytest.raises(FileExistsError, match="is the model itself, which is never overwritten"):
-        run(files, out=files / "." / "model.npz", force=True)
-    with pytest.raises(FileExistsError, match=r"test.npz exists; pass --force to overwrite it"):
-        run(files, out=files / "test.npz")
+    for name in ("model.npz", "val.npz"):
+        with pytest.raises(FileExistsError, match="is read here, and never overwritten"):
+            run(files, out=files / "." / name, force=True)
     assert {path.name: path.read_bytes() for path in files.iterdir()} == before
     run(files)
+    with pytest.raises(FileExistsError, match=r"out.npz exists; pass --force to overwrite it"):
+        run(files)
     run(files, force=True)
     assert (files / "out.npz").exists()
 

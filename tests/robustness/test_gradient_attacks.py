@@ -253,3 +253,19 @@ def test_norms_are_not_above_those_of_the_authors_attack(needs_data):
     assert result.mean_l1 <= 1.02 * stored.mean()
     # Both have the same median to three digits: on most points both end at the same place.
     assert result.median_l1 == pytest.approx(np.median(stored), rel=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gamma": 0.05}, r"gamma is 0.05; two numbers are wanted"),
+        ({"gamma": (0.05,)}, r"gamma is \(0.05,\); two numbers are wanted"),
+        ({"alpha": (1.0, 0.5, 0.1)}, r"alpha is \(1.0, 0.5, 0.1\); two numbers are wanted"),
+        ({"gamma": (0.05, 2.0)}, r"gamma is 2"),
+        ({"alpha": (1.0, float("nan"))}, r"alpha holds 1 NaN"),
+    ],
+)
+def test_schedules_are_two_numbers(options, message):
+    network = ShallowNetwork([[1.0], [2.0]], [0.0], [[1.0, -1.0]], [-0.1, 0.0], activation="tanh")
+    with pytest.raises(ValueError, match=message):
+        fmn_l1(network, [[0, 0]], [0], **options)

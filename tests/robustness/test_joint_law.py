@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scinn.robustness import joint_methods as methods
+from scinn.robustness import joint_points as points
 from scinn.robustness.chow import chow_parameters
 from scinn.robustness.joint_law import (
     accuracy_drop_bound,
@@ -207,10 +209,180 @@ def test_the_matched_threshold_is_optimal(n, first, second, tie, seed):
     values = np.unique(np.round(all_points(n) @ v, 9))
     candidates = np.concatenate([[values[0] - 1], 0.5 * (values[1:] + values[:-1]), [values[-1] + 1]])
     best = min(brute_force(w, theta, v, mu, tie) for mu in candidates)
+    # Sums of generic floats are rounded, so that no threshold is sought on them.
+    if tie == 0 and second != "generic":
+        best = min([best] + [brute_force(w, theta, v, mu, tie) for mu in on_plane(v)])
     assert profile.probability == pytest.approx(best, abs=1e-12)
     assert brute_force(w, theta, v, profile.threshold, tie) == pytest.approx(best, abs=1e-12)
     assert match_threshold(w, theta, v, tie=tie) == profile.threshold
-    assert len(profile.thresholds) == len(candidates)
+    if tie:
+        assert len(profile.thresholds) == len(candidates)
+    for mu, probability in zip(profile.thresholds, profile.probabilities, strict=True):
+        assert probability == pytest.approx(brute_force(w, theta, v, mu, tie), abs=1e-12)
+
+
+def on_plane(v):
+    """Values of <v,x> that floats hold, by fractions."""
+    exact = {
+        sum((Fraction(a) * s for a, s in zip(v.tolist(), x)), Fraction(0))
+        for x in all_points(len(v)).astype(int).tolist()
+    }
+    return [float(value) for value in exact if Fraction(float(value)) == value]
+
+
+def test_without_a_sign_of_zero_the_best_threshold_may_be_on_the_plane():
+    assert match_threshold([1, 1, 1], 1, [1, 1, 1], tie=0) == 1.0
+    assert threshold_profile([1, 1, 1], 1, [1, 1, 1], tie=0).probability == 0.0
+    assert threshold_profile([1, 1, 1], 1, [1, 1, 1], tie=1).probability == 0.0
+    # Neither on a small lattice: half of the weights are 2^-30.
+    w = np.array([1.0, 1.0, 2.0**-30, 2.0**-30])
+    assert match_threshold(w, 2.0, w, tie=0) == 2.0
+    # Of 60 inputs: the dynamic programme.
+    profile = threshold_profile(np.ones(60), 2.0, np.ones(60), tie=0)
+    assert (profile.threshold, profile.probability) == (2.0, 0.0)
+
+
+def exact_signs(weights, threshold, heads, counts, tie):
+    """sgn of sum_g w_g (2 c_g - k_g) - theta over the rationals that the floats are."""
+    margin = sum((Fraction(w) * (2 * c - k) for w, c, k in zip(weights, heads, counts)), -Fraction(threshold))
+    return (margin > 0) - (margin < 0) if margin else tie
+
+
+def count_groups(sizes, theta, others, mu, counts, tie):
+    """Pr[g != h] from all numbers of +1 in groups of equal weights, with integers and fractions only."""
+    total = 0
+    for heads in np.ndindex(*(k + 1 for k in counts)):
+        h = exact_signs(sizes, theta, heads, counts, tie)
+        if h != exact_signs(others, mu, heads, counts, tie):
+            total += math.prod(math.comb(k, c) for k, c in zip(counts, heads))
+    return float(Fraction(total, 2 ** sum(counts)))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "counts", "theta"),
+    [
+        ((0.7, 0.2), (40, 30), 0.0),
+        ((0.1, 0.3), (40, 30), 0.0),
+        ((1.0, 0.1234567), (30, 30), 0.0),
+        ((0.1, 0.2, 0.7), (12, 9, 8), 0.2),
+        ((0.1, 0.3), (40, 31), 0.1),
+    ],
+)
+@pytest.mark.parametrize("tie", [1, 0, -1])
+def test_few_sizes_are_counted_by_groups(sizes, counts, theta, tie):
+    want = count_groups(sizes, theta, [1.0] * len(sizes), 0.0, counts, tie)
+    rng = np.random.default_rng(12)
+    # Turned signs and another order of the inputs change nothing.
+    place = rng.permutation(sum(counts))
+    turn = rng.choice([-1.0, 1.0], sum(counts))
+    w, v = (np.repeat(sizes, counts) * turn)[place], turn[place]
+    result = change_probability(w, theta, v, 0.0, tie=tie)
+    assert result.kind == "exact"
+    assert result.method == "groups"
+    assert result.value == pytest.approx(want, rel=1e-13)
+    assert abs(result.value - want) <= result.half_width + 1e-16
+    swapped = change_probability(v, 0.0, w, theta, tie=tie)
+    assert swapped.value == pytest.approx(want, rel=1e-13)
+    sampled = change_probability(w, theta, v, 0.0, tie=tie, method="sampling", rng=3)
+    assert abs(sampled.value - want) <= sampled.half_width
+    profile = threshold_profile(w, theta, v, tie=tie)
+    assert profile.kind == "exact"
+    place = int(np.argmin(np.abs(profile.thresholds - 1.0)))
+    at_one = count_groups(sizes, theta, [1.0] * len(sizes), profile.thresholds[place], counts, tie)
+    assert profile.probabilities[place] == pytest.approx(at_one, rel=1e-12)
+
+
+@given(
+    counts=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    tie=TIES,
+    seed=SEEDS,
+    theta=st.sampled_from([0.0, 0.1, -0.3, 0.55]),
+)
+def test_groups_equal_all_points(counts, tie, seed, theta):
+    rng = np.random.default_rng(seed)
+    sizes, others = rng.integers(0, 6, len(counts)) / 10, rng.integers(-5, 6, len(counts)) / 10
+    w, v = np.repeat(sizes, counts), np.repeat(others, counts)
+    h, g = methods.Plane(w, theta, False), methods.Plane(v, 0.1, False)
+    got = points.Groups(h, g).changes(tie)
+    assert got == pytest.approx(points.enumerated_changes(h, g, tie), abs=1e-14)
+    assert got == pytest.approx(count_groups(sizes, theta, others, 0.1, counts, tie), abs=1e-14)
+
+
+@pytest.mark.parametrize("k", [0, 1, 2, 7, 64, 3001])
+def test_binomial_laws(k):
+    law = points._binomial(k)
+    want = np.array([float(Fraction(math.comb(k, c), 2**k)) for c in range(k + 1)])
+    np.testing.assert_allclose(law, want, rtol=1e-13 * (1 + k / 10), atol=1e-300)
+
+
+def test_groups_of_two_unlike_neurons_have_a_profile():
+    sizes, others, counts = (1.0, 0.1234567, 0.3), (0.5, 0.77, 0.1), (14, 9, 7)
+    w, v = np.repeat(sizes, counts), np.repeat(others, counts)
+    profile = threshold_profile(w, 0.2, v)
+    assert profile.kind == "exact"
+    want = count_groups(sizes, 0.2, others, profile.threshold, counts, 1)
+    assert profile.probability == pytest.approx(want, rel=1e-12)
+    for place in (200, 400, 600):
+        want = count_groups(sizes, 0.2, others, profile.thresholds[place], counts, 1)
+        assert profile.probabilities[place] == pytest.approx(want, rel=1e-12)
+
+
+def test_decimal_weights_off_the_plane_are_a_lattice():
+    rng = np.random.default_rng(13)
+    tenths = rng.integers(1, 11, 135)
+    # Parity tells on which side of 0.1 the sums can lie.
+    theta = 0.1 * (1 - int(tenths.sum()) % 2)
+    result = change_probability(tenths / 10, theta, np.ones(135), 0.0)
+    want = change_probability(tenths, round(10 * theta), np.ones(135), 0.0)
+    assert result.kind == want.kind == "exact"
+    assert result.value == want.value
+    # Scaled to length 1, as layers are.
+    norm = float(np.linalg.norm(tenths))
+    scaled = change_probability(tenths / norm, 0.5 / norm, np.ones(135), 0.0)
+    assert scaled.value == change_probability(tenths, 0.5, np.ones(135), 0.0).value
+
+
+@given(n=st.integers(2, 8), seed=SEEDS)
+def test_a_lattice_up_to_rounding_is_the_same_function(n, seed):
+    rng = np.random.default_rng(seed)
+    w = rng.integers(-30, 31, n) / 10
+    theta = float(rng.integers(-20, 21) / 20)
+    plane = methods.plane_of(w, theta)
+    for x in all_points(n).astype(int).tolist():
+        margin = sum((Fraction(a) * s for a, s in zip(w.tolist(), x)), -Fraction(theta))
+        on_lattice = sum(
+            (Fraction(a) * s for a, s in zip(plane.weights.tolist(), x)), -Fraction(plane.threshold)
+        )
+        assert (margin > 0) - (margin < 0) == (on_lattice > 0) - (on_lattice < 0)
+
+
+def test_series_own_up_to_mass_on_the_plane():
+    # Sums of tenths that are 0 by decimals lie on either side of it by binary numbers; so many sizes cannot be grouped.
+    rng = np.random.default_rng(14)
+    tenths = rng.integers(1, 21, 134)
+    tenths[0] += tenths.sum() % 2
+    w, v = tenths / 10, np.ones(134)
+    on_plane_share = methods.lattice_law(tenths.astype(float))[tenths.sum() // 2]
+    series = change_probability(w, 0.0, v, 0.0, method="series")
+    assert series.half_width >= 0.5 * on_plane_share
+    sampled = change_probability(w, 0.0, v, 0.0, method="sampling", rng=0, n_samples=2_000_000)
+    assert abs(series.value - sampled.value) <= series.half_width + sampled.half_width
+    assert change_probability(w, 0.0, v, 0.0, rng=0).kind == "estimated"
+    assert threshold_profile(w, 0.0, v).kind == "estimated"
+
+
+def test_sampled_neurons_are_decided_exactly():
+    w = np.r_[np.full(40, 0.7), np.full(30, 0.2)]
+    h, g = methods.Plane(w, 0.0, False), methods.Plane(np.ones(70), 0.0, False)
+    signs, others, margins = points.sampled_signs(h, g, 3000, 0, np.random.default_rng(5))
+    (x,) = points._random_points(70, 3000, np.random.default_rng(5))
+    assert np.array_equal(margins, x.sum(axis=1))
+    assert np.array_equal(others, np.sign(margins))
+    sums = zip(x[:, :40].sum(axis=1).astype(int).tolist(), x[:, 40:].sum(axis=1).astype(int).tolist())
+    want = [Fraction(0.7) * a + Fraction(0.2) * b for a, b in sums]
+    assert signs.tolist() == [(margin > 0) - (margin < 0) for margin in want]
+    # Rounded sums would differ at some of these points.
+    assert any(margin and abs(margin) < 1e-12 for margin in want)
 
 
 @pytest.mark.parametrize("direction", ["equal", "power"])
@@ -292,6 +464,9 @@ def test_results_become_dictionaries_and_pictures():
     assert profile.to_dict()["thresholds"] == profile.thresholds.tolist()
     axes = profile.plot()
     assert len(axes.lines[0].get_xdata()) == len(profile.thresholds)
+    # Compared and hashed as objects: arrays have no single answer.
+    assert profile != threshold_profile(w, 0.0, np.ones(4))
+    assert len({profile, profile}) == 1
     assert change_probability(w, 0.0, np.ones(4), 0.0).to_dict()["kind"] == "exact"
     assert set(accuracy_drop_bound(w, 0.0, np.ones(4), 0.0).to_dict()) >= {"value", "gamma", "law_bound"}
 

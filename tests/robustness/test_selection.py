@@ -257,7 +257,7 @@ def test_constant_and_dead_neurons_are_left_and_named():
         result = select_neurons(network, bits, labels, floor=0.0, **options)
         assert result.hidden == (0, 3, 5)
         assert set(result.untouched) == {1, 2, 4}
-        assert all("constant on the cube" in reason for reason in result.untouched.values())
+        assert all("the same on the whole cube" in reason for reason in result.untouched.values())
         np.testing.assert_array_equal(result.network.hidden_weights[:, [1, 2, 4]], weights[:, [1, 2, 4]])
         np.testing.assert_array_equal(result.network.hidden_bias[[1, 2, 4]], bias[[1, 2, 4]])
 
@@ -367,3 +367,35 @@ def test_floor_below_counts_samples(n, right, lost):
     right, lost = min(right, n), min(lost, n)
     floor = floor_below(right / n, lost / n, n)
     assert floor == max(0, right - lost) / n
+
+
+def test_a_prefix_found_by_bisection_keeps_the_floor_in_float32():
+    rng = np.random.default_rng(0)
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        bits = rng.integers(0, 2, (24, 6))
+        network = ShallowNetwork(
+            rng.normal(size=(6, 5)).astype(np.float32),
+            rng.normal(size=5).astype(np.float32),
+            rng.integers(-9, 10, (5, 2)).astype(np.float32) / np.float32(10),
+            np.zeros(2, dtype=np.float32),
+            activation="sign",
+        )
+        labels = np.where(rng.random(24) < 0.05, 1 - network.predict(bits), network.predict(bits))
+        for drop in (0.0, 0.05, 0.1):
+            floor = max(0.0, network.accuracy(bits, labels) - drop)
+            result = select_neurons(network, bits, labels, floor=floor, method="logn")
+            assert result.accuracy >= floor
+            assert result.network.accuracy(bits, labels) >= floor
+
+
+def test_options_are_checked_at_the_door():
+    bits = np.random.default_rng(0).integers(0, 2, (20, 4))
+    network = ShallowNetwork(np.ones((4, 2)), [9.0, 9.0], [[1, -1], [1, -1]], [0, 0])
+    labels = network.predict(bits)
+    with pytest.raises(ValueError, match=r"p is 0.5; a number >= 1"):
+        select_neurons(network, bits, labels, floor=0.5, p=0.5)
+    with pytest.raises(TypeError, match="p is 'x'"):
+        select_neurons(network, bits, labels, floor=0.5, p="x")
+    with pytest.raises(TypeError, match="layers is None; some of 'hidden', 'output' are wanted"):
+        select_neurons(network, bits, labels, floor=0.5, layers=None)

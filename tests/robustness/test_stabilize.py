@@ -368,3 +368,24 @@ def test_proxy_benefit_is_that_of_the_program():
     v = stabilized_columns(w)
     largest = [np.abs(x @ a).max(axis=0) / np.abs(a).max(axis=0) for a in (w, v)]
     np.testing.assert_allclose(largest[1] - largest[0], want, rtol=1e-12)
+
+
+def test_a_wide_error_bound_erases_no_weight():
+    # The coefficients of the small weights are below the bound of the method, and far from 0.
+    w = np.concatenate([np.ones(30), np.full(30, 0.1234567)])
+    for options in ({"zero_influence": "drop"}, {"p": 2.0}, {"p": 1.01}):
+        result = stabilize(w, 0.0, report=False, **options)
+        assert (result.weights > 0).all()
+        assert result.signed_distance >= result.distance_before - 1e-9
+
+
+def test_numpy_numbers_are_numbers():
+    w = np.array([1.5, -1.0, 0.5])
+    result = stabilize(w, np.float32(0.25), p=np.float32(np.inf), tie=np.int64(-1), report=False)
+    assert result.p == np.inf
+    with pytest.raises(ValueError, match="more than a float64 holds; divide both"):
+        stabilize([1e308, 1e308, 1.0])
+    # Arrays have no single truth value, so results are compared by identity.
+    assert result == result
+    assert result != stabilize(w, report=False)
+    assert hash(result) == hash(result)

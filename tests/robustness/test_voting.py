@@ -100,6 +100,38 @@ def test_votes_of_more_digits_than_a_float_has():
     assert power_index(votes, 2**61 + 1).swings == tuple(reference.banzhaf_swings(votes, 2**61 + 1))
 
 
+@given(n=st.integers(1, 9), size=st.sampled_from([60, 64, 70, 200]), seed=st.integers(0, 2**32 - 1))
+def test_integers_of_any_length_are_counted_as_they_are(n, size, seed):
+    rng = np.random.default_rng(seed)
+    votes = [2**size + int(rng.integers(-2, 3)) for _ in range(n - 1)] + [int(rng.integers(1, 4))]
+    quota = sum(votes[: (n + 1) // 2]) + int(rng.integers(0, 2))
+    quota = min(quota, sum(votes))
+    want = tuple(reference.banzhaf_swings(votes, quota))
+    for given_ in (votes, tuple(votes), np.array(votes, dtype=object)):
+        result = power_index(given_, quota)
+        assert result.swings == want
+        assert result.kind == "exact"
+    assert [int(vote) for vote in power_index(votes, quota).weights] == votes
+
+
+def test_long_integers_by_hand():
+    assert power_index([2**70, 2**70 + 1, 2**69], 2**70 + 1).swings == (1, 3, 1)
+    result = power_index([2**70 + 1, 2**70, 1], 2**70 + 2)
+    assert result.swings == (3, 1, 1)
+    assert json.loads(json.dumps(result.to_dict()))["weights"] == [2**70 + 1, 2**70, 1]
+    assert len(result.plot().patches) == 6
+    # Beside 64-bit numbers of both signs numpy makes floats, too.
+    assert power_index([2**63 + 1, 2**63, 1], 2**63 + 2).swings == (3, 1, 1)
+    with pytest.raises(ValueError, match="weights holds an integer beyond the largest float"):
+        power_index([10**400, 1], 2)
+
+
+def test_results_compare_as_objects():
+    first, second = power_index([2, 1], 2), power_index([2, 1], 2)
+    assert first != second
+    assert len({first, second}) == 2
+
+
 def test_many_real_votes_are_estimated():
     votes = np.random.default_rng(0).random(120)
     result = power_index(votes, 35.0)
