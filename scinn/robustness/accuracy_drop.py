@@ -140,7 +140,22 @@ def accuracy_drop_bound(
 def as_neuron(weights: Any, threshold: Any, name: str, threshold_name: str) -> tuple[np.ndarray, float]:
     """Return what the user holds as float64 weights and a threshold."""
     w = as_float_array(weights, name, ndim=1, dtype=np.float64)
-    return w, check_in_range(threshold, threshold_name)
+    theta = check_in_range(threshold, threshold_name)
+    check_reach(w, theta, name, threshold_name)
+    return w, theta
+
+
+def check_reach(
+    w: np.ndarray, theta: float, name: str = "weights", threshold_name: str = "threshold"
+) -> None:
+    """Refuse a neuron whose largest margin is infinite in float64."""
+    with np.errstate(over="ignore"):
+        reach = float(np.abs(w).sum(dtype=np.float64)) + abs(theta)
+    if not math.isfinite(reach):
+        raise ValueError(
+            f"{name} and {threshold_name} add up to more than a float64 holds; divide both by the same number, which "
+            "changes no answer"
+        )
 
 
 def check_same_length(w: np.ndarray, v: np.ndarray, name: str) -> None:

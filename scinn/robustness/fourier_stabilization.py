@@ -30,7 +30,7 @@ import numpy as np
 from scinn._input import as_float_array, check_choice, check_in_range
 from scinn._plot import axes_or_new
 from scinn.random import RandomState
-from scinn.robustness.accuracy_drop import accuracy_drop_bound
+from scinn.robustness.accuracy_drop import accuracy_drop_bound, check_reach
 from scinn.robustness.chow import ChowResult, chow_parameters
 from scinn.robustness.joint_law import ChangeProbability, change_probability, match_threshold
 from scinn.robustness.network import ACTIVATIONS
@@ -443,13 +443,7 @@ def stabilize(
     if w.size == 0:
         raise ValueError("weights is empty; one weight for each feature is wanted")
     theta = check_in_range(threshold, "threshold")
-    with np.errstate(over="ignore"):
-        reach = float(np.abs(w).sum(dtype=np.float64)) + abs(theta)
-    if not math.isfinite(reach):
-        raise ValueError(
-            "weights and threshold add up to more than a float64 holds; divide both by the same number, which changes no "
-            "answer"
-        )
+    check_reach(w, theta)
     p = check_p(p)
     check_choice(activation, "activation", ACTIVATIONS)
     tie = check_choice(tie, "tie", (1, 0, -1))

@@ -487,3 +487,13 @@ def test_bad_arguments_are_named():
         change_probability(w, 0.0, w, 0.0, method="exakt")
     with pytest.raises(ValueError, match="method='sampling'"):
         change_probability(np.sqrt(np.arange(1.0, 41.0)), 0.0, np.ones(40), 0.0, method="exact")
+
+
+def test_weights_whose_sum_overflows_are_refused():
+    for function in (change_probability, accuracy_drop_bound):
+        with pytest.raises(
+            ValueError, match=r"(new|other)_weights and .* more than a float64 holds; divide both"
+        ):
+            function([1.0, 1.0], 0.0, [1e308, 1e308], 0.0)
+    with pytest.raises(ValueError, match=r"weights and threshold add up to more than a float64 holds"):
+        match_threshold([1e308, 1e308], 0.0, [1.0, 1.0])
