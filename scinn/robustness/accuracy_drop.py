@@ -29,12 +29,11 @@ from typing import Any
 import numpy as np
 
 from scinn._input import as_float_array, check_choice, check_in_range
-from scinn.robustness.joint_methods import Plane, half_sums, lattice_law, plane_of
+from scinn.robustness.joint_methods import LARGEST_LATTICE, Plane, half_sums, lattice_law, plane_of
 
 __all__ = ["AccuracyDropBound", "accuracy_drop_bound", "as_neuron", "check_same_length"]
 
 _MOST_SORTED = 20
-_LARGEST_LATTICE = 20_000
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -189,7 +188,7 @@ def _margin_law(v: np.ndarray, mu: float) -> tuple[np.ndarray, np.ndarray] | Non
     """Return the possible sizes of the margin in ascending order with their probabilities, where that is known."""
     used = v[v != 0.0]
     plane = plane_of(used, 0.0) if len(used) else Plane(used, 0.0, True)
-    if plane.lattice and plane.total <= _LARGEST_LATTICE:
+    if plane.lattice and plane.total <= LARGEST_LATTICE:
         step = float(np.abs(used).max() / np.abs(plane.weights).max()) if len(used) else 1.0
         sizes, law = (
             np.abs(step * (2.0 * np.arange(plane.total + 1) - plane.total) - mu),

@@ -25,14 +25,11 @@ from scinn.robustness.attacks import greedy_flips
 from scinn.robustness.constraints import FeatureConstraints, resolve_constraints
 from scinn.robustness.gradient_attacks import fmn_l1
 from scinn.robustness.network import ShallowNetwork
-from scinn.robustness.training import as_key, held_out_pair
+from scinn.robustness.training import ADAM_EPS, as_key, held_out_pair
 
 __all__ = ["AdversarialFit", "adversarial_fit"]
 
 Attack = Callable[[ShallowNetwork, np.ndarray, np.ndarray], Any]
-
-# Keras' value, with which the paper's networks were trained.
-_ADAM_EPS = 1e-7
 
 
 class AdversarialFit(NamedTuple):
@@ -211,7 +208,7 @@ def adversarial_fit(
         trained,
         softmax_cross_entropy,
         batches,
-        optimizer=Adam(learning_rate, eps=_ADAM_EPS),
+        optimizer=Adam(learning_rate, eps=ADAM_EPS),
         n_epochs=n_epochs,
         key=as_key(rng).child("adversarial"),
         validate=measure,

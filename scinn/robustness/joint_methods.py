@@ -39,8 +39,10 @@ import numpy as np
 
 from scinn.kernels import spectral as kernels
 from scinn.robustness.dyadic import common_step
+from scinn.robustness.spectral import DROP, REACH, RETURNS, short_period
 
 __all__ = [
+    "LARGEST_LATTICE",
     "Plane",
     "Ridge",
     "half_sums",
@@ -58,8 +60,8 @@ __all__ = [
     "sine_between",
 ]
 
-_DROP = 1e-17
-_REACH = 9.6
+#: Largest sum of sizes for which the law of a lattice is computed step by step.
+LARGEST_LATTICE = 20_000
 # Harmonics that are added before a look at whether more are needed.
 _ROWS = 16
 _MOST_STEPS = 1e5
@@ -199,14 +201,9 @@ def lattice_pair_law(weights: np.ndarray, others: np.ndarray) -> np.ndarray:
     return law
 
 
-def _short(period: float) -> float:
-    mantissa, exponent = math.frexp(period)
-    return math.ldexp(math.ceil(math.ldexp(mantissa, 26)), exponent - 26)
-
-
 def _period(weights: np.ndarray, threshold: float, stretch: float) -> float:
     reach, size = abs(threshold), np.abs(weights)
-    return _short(
+    return short_period(
         stretch * min(1.1 * (float(size.sum()) + reach), reach + 9.0 * math.sqrt(float(size @ size)))
     )
 
@@ -234,9 +231,9 @@ def lattice_moments(
     n_values = int(np.abs(lattice).sum()) + 1
     period = _period(plane.weights, plane.threshold, stretch)
     norm, top = math.sqrt(float(plane.weights @ plane.weights)), float(np.abs(plane.weights).max())
-    # For phi far from 0 the Gaussian range is moved by as much again; see _RETURNS of the one-dimensional series.
-    gaussian = math.ceil(_REACH * period / (math.pi * norm))
-    returns = math.ceil(0.5 * 4.25 * min(period / top, 2048.0))
+    # For phi far from 0 the Gaussian range is moved by as much again; see RETURNS of the one-dimensional series.
+    gaussian = math.ceil(REACH * period / (math.pi * norm))
+    returns = math.ceil(0.5 * RETURNS * min(period / top, 2048.0))
     flip = np.roll(np.arange(n_values)[::-1], 1)
     # cos(y - pi a_j) turns the sign once for each odd a_j.
     turn = np.where(np.arange(n_values) == 0, 1.0, -1.0 if int(np.abs(lattice).sum()) % 2 else 1.0)
@@ -249,7 +246,7 @@ def lattice_moments(
         k = 1.0 + 2.0 * np.arange(n_rows, n_rows + _ROWS)
         psi = np.empty((len(k), n_values))
         kernels.pair_products(
-            plane.weights, period, lattice, float(n_values), k, np.zeros(len(k)), 1.0, _DROP, psi
+            plane.weights, period, lattice, float(n_values), k, np.zeros(len(k)), 1.0, DROP, psi
         )
         phase = np.exp(-1j * plane.threshold * (math.pi / period) * k) / k
         total += phase @ psi - np.conj(phase) @ (turn * psi[:, flip])
@@ -319,14 +316,14 @@ def ridge(plane: Plane, others: np.ndarray, reach: float, *, stretch: float = 1.
     norm, other_norm = math.sqrt(float(w @ w)), math.sqrt(float(others @ others))
     inner = float(w @ others)
     sine = sine_between(w, others)
-    n_rows = math.ceil(0.5 * _REACH * period / (math.pi * norm * sine)) + margin
+    n_rows = math.ceil(0.5 * REACH * period / (math.pi * norm * sine)) + margin
     rows = 1.0 + 2.0 * np.arange(n_rows)
-    half = math.ceil(0.5 * _REACH * other_period / (math.pi * other_norm)) + margin
+    half = math.ceil(0.5 * REACH * other_period / (math.pi * other_norm)) + margin
     middle = rows * (inner / other_norm**2 * other_period / period)
     starts = 2.0 * np.round(0.5 * middle) - 2.0 * half + 1.0
     products = np.empty((n_rows, 2 * half))
     # The kernel adds the two phases.
-    kernels.pair_products(w, period, -others, other_period, rows, starts, 2.0, _DROP, products)
+    kernels.pair_products(w, period, -others, other_period, rows, starts, 2.0, DROP, products)
     return Ridge(rows, starts, products, period, other_period)
 
 

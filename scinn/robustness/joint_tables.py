@@ -18,8 +18,8 @@ import numpy as np
 
 from scinn.robustness import joint_methods as methods
 from scinn.robustness import joint_points as points
-from scinn.robustness.joint_methods import Plane
-from scinn.robustness.spectral import lattice_error
+from scinn.robustness.joint_methods import LARGEST_LATTICE, Plane
+from scinn.robustness.spectral import RETURNS, lattice_error
 
 __all__ = [
     "MOST_POINTS",
@@ -39,9 +39,6 @@ MOST_STATES = 1e7
 # Additions of a dynamic programme, and cosines of a series, that take about a second.
 _MOST_ADDITIONS = 1e9
 _MOST_COSINES = 2e9
-_LARGEST_LATTICE = 20_000
-# Returns of nearly equal weights that the lattice series has looked at.
-_SEEN = 4.25
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -76,7 +73,7 @@ def pair_table(h: Plane, g: Plane, tie: int) -> LatticeTable:
 
 def lattice_table(h: Plane, g: Plane, tie: int) -> LatticeTable | None:
     """Return the joint law of h and the integer of g, or None where it takes too long."""
-    if len(h.weights) <= MOST_POINTS and g.total <= _LARGEST_LATTICE:
+    if len(h.weights) <= MOST_POINTS and g.total <= LARGEST_LATTICE:
         plus, minus, law = np.zeros((3, g.total + 1))
         for signs, _, margins in points.enumerated_signs(h, g, tie):
             r = np.round(0.5 * (margins + g.threshold + g.total)).astype(np.int64)
@@ -88,7 +85,7 @@ def lattice_table(h: Plane, g: Plane, tie: int) -> LatticeTable | None:
     if affordable_pair(h, g):
         return pair_table(h, g, tie)
     groups = points.Groups(h, g)
-    if groups.n_states <= MOST_STATES and g.total <= _LARGEST_LATTICE:
+    if groups.n_states <= MOST_STATES and g.total <= LARGEST_LATTICE:
         return _grouped_table(groups, g, tie)
     if h.lattice:
         return None
@@ -109,12 +106,12 @@ def series_table(h: Plane, g: Plane) -> LatticeTable | None:
     size = math.sqrt(float(h.weights @ h.weights)) / float(np.abs(h.weights).max())
     rows = int(min(4096.0, _MOST_COSINES / (2.0 * (g.total + 1.0) * len(h.weights))))
     # Enough for the Gaussian range and the first returns of nearly equal weights.
-    if g.total > _LARGEST_LATTICE or rows < 64.0 + 25.0 * size:
+    if g.total > LARGEST_LATTICE or rows < 64.0 + 25.0 * size:
         return None
     moments, tail = methods.lattice_moments(h, g.weights, most_rows=rows)
     second, _ = methods.lattice_moments(h, g.weights, stretch=1.1, most_rows=rows)
     law = methods.lattice_law(g.weights)
-    atoms = lattice_error(h.weights, _SEEN * math.pi / float(np.abs(h.weights).max()))
+    atoms = lattice_error(h.weights, RETURNS * math.pi / float(np.abs(h.weights).max()))
     error = 0.5 * (float(np.sum(np.abs(moments - second))) + tail + atoms) + 16.0 * _EPS
     error += points.atom_mass(h)
     return LatticeTable(law, 0.5 * (law + moments), 0.5 * (law - moments), error, "series", "lattice series")

@@ -39,26 +39,30 @@ from scinn.kernels import spectral as kernels
 from scinn.nn.images import readable
 
 __all__ = [
+    "DROP",
+    "REACH",
+    "RETURNS",
     "SeriesResult",
     "VaalerResult",
     "lattice_error",
     "series_parameters",
+    "short_period",
     "smooth_parameters",
     "vaaler_parameters",
 ]
 
 _LANES = kernels.LANES
 # Products below this cannot change a sum of double precision: the coefficients add up to about ten.
-_DROP = 1e-17
+DROP = 1e-17
 # Odd harmonics at most, where their number is found automatically.
 _MOST_HARMONICS = 50_000
 # The series is left where its estimated remainder is below this.
 _TARGET = 1e-13
 # sqrt(-2 ln 1e-20): beyond this distance from the peak a Gaussian is gone.
-_REACH = 9.6
+REACH = 9.6
 # Weights near a common size a bring the product back at t = pi / a, 2 pi / a, .., those near its multiples at some of these,
 # which an early stop would not see. Four returns of the largest weight are always looked at, and more until they are gone.
-_RETURNS = 4.25
+RETURNS = 4.25
 # Beyond what was summed the products themselves are looked at: up to this multiple of it, ...
 _SCANNED = 12.0
 # ... in at most so many points, and, where so many weights are close together that products keep coming back, in these.
@@ -149,7 +153,7 @@ def _normalised(weights: np.ndarray, threshold: float) -> _Neuron:
     )
 
 
-def _short(period: float) -> float:
+def short_period(period: float) -> float:
     """Round up to 26 bits, so that products with the high parts of ratios are exact."""
     mantissa, exponent = math.frexp(period)
     return math.ldexp(math.ceil(math.ldexp(mantissa, 26)), exponent - 26)
@@ -160,8 +164,8 @@ def _period(neuron: _Neuron, deviations: float) -> tuple[float, float]:
     reach = abs(neuron.threshold)
     certain, likely = 1.1 * (neuron.one_norm + reach), reach + deviations * neuron.two_norm
     if certain <= likely:
-        return _short(certain), 0.0
-    return _short(likely), 2.0 * math.exp(-0.5 * deviations**2)
+        return short_period(certain), 0.0
+    return short_period(likely), 2.0 * math.exp(-0.5 * deviations**2)
 
 
 class _Expansion(NamedTuple):
@@ -219,7 +223,7 @@ class _Scan:
             level = _common_level(neuron, (first + count) * step)
         products = np.empty(count)
         kernels.shifted_products(
-            neuron.weights, 0.0, _short(math.pi / step), float(first), 1.0, _DROP, products
+            neuron.weights, 0.0, short_period(math.pi / step), float(first), 1.0, DROP, products
         )
         seen = np.flatnonzero(products)
         self.t = (first + seen) * step
@@ -242,7 +246,7 @@ class _Sum:
     def __init__(self, neuron: _Neuron, expansion: _Expansion) -> None:
         self.neuron, self.expansion = neuron, expansion
         #: Harmonics in the range where the product is like a Gaussian.
-        self.gaussian = math.ceil(0.5 * _REACH * expansion.period / (math.pi * neuron.two_norm))
+        self.gaussian = math.ceil(0.5 * REACH * expansion.period / (math.pi * neuron.two_norm))
         self.count = 0
         self.left_out = 0.0
         self.total = np.zeros(len(neuron.weights) + 2)
@@ -258,7 +262,7 @@ class _Sum:
         envelope = np.empty(len(k))
         self.left_out += kernels.harmonic_sums(
             self.neuron.weights, self.neuron.threshold, self.expansion.period, first, 2.0,
-            *self.expansion.coefficients(k), _DROP, envelope, self.total,
+            *self.expansion.coefficients(k), DROP, envelope, self.total,
         )  # fmt: skip
         self.envelope = envelope if self.count == 0 else np.concatenate([self.envelope, envelope])
         self.count = count
@@ -276,7 +280,7 @@ class _Sum:
     def returns(self) -> float:
         """Estimate what products that come back beyond the last harmonic add."""
         if self.scan is None:
-            self.scan = _Scan(self.neuron, max(self.reach(), _REACH / self.neuron.two_norm))
+            self.scan = _Scan(self.neuron, max(self.reach(), REACH / self.neuron.two_norm))
         return self.scan.beyond(self.reach(), self.expansion)
 
     def level(self) -> float:
@@ -295,7 +299,7 @@ class _Sum:
 
     def run(self) -> None:
         """Sum as many harmonics as are needed."""
-        returns = 0.5 * _RETURNS * self.expansion.period / self.neuron.max_norm
+        returns = 0.5 * RETURNS * self.expansion.period / self.neuron.max_norm
         count = max(2 * _LANES, self.gaussian + math.ceil(min(returns, 4096.0)))
         self.extend(min(-(-count // _LANES) * _LANES, _MOST_HARMONICS))
         while self.count < _MOST_HARMONICS and self.tail() > _TARGET:
@@ -383,13 +387,13 @@ def lattice_error(weights: np.ndarray, t_max: float) -> float:
 def _returning(neuron: _Neuron, t_max: float) -> float:
     """Estimate the error by the largest product up to the fourth return of the largest weight."""
     step = 0.5 / neuron.two_norm
-    first = math.ceil(max(t_max, _REACH / neuron.two_norm) / step)
-    count = min(math.floor(_RETURNS * math.pi / (neuron.max_norm * step)) - first, 1 << 16)
+    first = math.ceil(max(t_max, REACH / neuron.two_norm) / step)
+    count = min(math.floor(RETURNS * math.pi / (neuron.max_norm * step)) - first, 1 << 16)
     if count <= 0:
         return 0.0
     products = np.empty(count)
-    period = _short(math.pi / step)
-    kernels.shifted_products(neuron.weights, 0.0, period, float(first), 1.0, _DROP, products)
+    period = short_period(math.pi / step)
+    kernels.shifted_products(neuron.weights, 0.0, period, float(first), 1.0, DROP, products)
     return float(np.max(np.abs(products))) * _atom(neuron, neuron.max_norm)
 
 
@@ -461,7 +465,7 @@ def series_parameters(
         return _constant_result(weights, threshold)
     period, _ = _period(neuron, 9.0)
     series = _summed(neuron, _sign_expansion(period), n_harmonics)
-    second = _summed(neuron, _sign_expansion(_short(1.1 * period)), series.count)
+    second = _summed(neuron, _sign_expansion(short_period(1.1 * period)), series.count)
     n = len(weights)
     error = float(np.max(np.abs(series.total[: n + 1] - second.total[: n + 1])))
     error += (
@@ -647,7 +651,7 @@ def _relu_parameters(neuron: _Neuron, weights: np.ndarray, threshold: float) -> 
         return SeriesResult(value, 0.0, abs(threshold), 0, math.inf, True)
     period, _ = _period(neuron, 9.0)
     series = _summed(neuron, _modulus_expansion(period), None)
-    longer = _short(1.1 * period)
+    longer = short_period(1.1 * period)
     second = _summed(neuron, _modulus_expansion(longer), series.count)
     first, other = series.total[: n + 1].copy(), second.total[: n + 1].copy()
     first[0] += 0.5 * period
@@ -681,7 +685,7 @@ def _tanh_parameters(
         spread, beyond = 9.0 * neuron.two_norm, 2.0 * math.exp(-40.5)
     # Copies of the function are farther away than the largest margin by this.
     gap = max(math.log(8.0 / tol) / (2.0 * steepness), 0.02 * (reach + spread))
-    period = _short(reach + spread + gap)
+    period = short_period(reach + spread + gap)
     copies = 2.5 * math.exp(-2.0 * steepness * gap)
 
     def coefficients(k: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -27,7 +27,7 @@ from scinn.robustness.network import ACTIVATIONS, ShallowNetwork, activate, acti
 __all__ = ["retrain_biases", "train_detector"]
 
 # Keras' value, with which the paper's networks were trained.
-_ADAM_EPS = 1e-7
+ADAM_EPS = 1e-7
 
 
 def as_key(rng: RandomState) -> Key:
@@ -155,7 +155,7 @@ def train_detector(
         trained,
         softmax_cross_entropy,
         minibatches(x.astype(network.dtype), y, batch_size=batch_size),
-        optimizer=Adam(learning_rate, eps=_ADAM_EPS),
+        optimizer=Adam(learning_rate, eps=ADAM_EPS),
         n_epochs=n_epochs,
         key=key.child("train"),
         validate=None if held_out is None else accuracy,
@@ -244,7 +244,7 @@ def retrain_biases(
         shell,
         None,
         minibatches(products, y, batch_size=batch_size),
-        optimizer=Adam(learning_rate, eps=_ADAM_EPS),
+        optimizer=Adam(learning_rate, eps=ADAM_EPS),
         n_epochs=n_epochs,
         key=as_key(rng).child("biases"),
         validate=None if held_out is None else accuracy,
