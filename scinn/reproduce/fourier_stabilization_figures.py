@@ -73,7 +73,8 @@ def _curves(results: Results, attack: str) -> FigureSpec | None:
         ax.set_xlabel("budget of the attack, l1 (a flip is 2)")
         if place % columns == 0:
             ax.set_ylabel("accuracy (%)")
-        ax.legend(fontsize=7, loc="best")
+        # Translucent, since a curve may have to pass behind it.
+        ax.legend(fontsize=7, loc="best", frameon=True, framealpha=0.85, edgecolor="none")
     kind = {"jsma": "flips of JSMA", "fmn": "continuous changes by FMN"}[attack]
     return FigureSpec(
         f"accuracy-{attack}",
