@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from scinn._version import __version__
 
 if TYPE_CHECKING:
-    from scinn import bench, datasets, graphs, nn, random, reference, reproduce, robustness, verify
+    from scinn import bench, datasets, graphs, inverse, nn, random, reference, reproduce, robustness, verify
     from scinn.papers import cite
 
 _SUBPACKAGES = (
     "bench",
     "datasets",
     "graphs",
+    "inverse",
     "nn",
     "papers",
     "random",
@@ -35,6 +36,7 @@ __all__ = [
     "cite",
     "datasets",
     "graphs",
+    "inverse",
     "nn",
     "random",
     "reference",

@@ -86,6 +86,7 @@ _ALL = (
         "2112.10663",
         "li2022bayesian",
         "network priors with heavy tails for images and signals with edges",
+        "built",
     ),
     Paper(
         "causal-pruning",
@@ -271,6 +272,8 @@ _ACCENTS = {
     r"{\"u}": "ü",
     r"{\'e}": "é",
     r"{\"a}": "ä",
+    r"{\'i}": "í",
+    r"{\o}": "ø",
     r"{\'a}": "á",
 }
 

@@ -326,6 +326,22 @@ def robustness(
     return _neighbour("robustness_worker").TASKS[task](arrays, options, need, best)
 
 
+def inverse(
+    task: str, arrays: dict[str, Any], options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run one of the tasks of the neighbouring file for samplers of inverse problems."""
+    return _neighbour("inverse_worker").TASKS[task](arrays, options, need)
+
+
+INVERSE = (
+    "cuqipy_steps",
+    "cuqipy_sampler",
+    "emcee_stretch",
+    "blackjax_sampler",
+    "numpyro_nuts",
+    "pymc_nuts",
+)
+
 ROBUSTNESS = (
     "sampled_chow",
     "halves_chow",
@@ -348,7 +364,9 @@ TASKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], tuple[dict[str, Any]
     "pygsp_framelets": pygsp_framelets,
     "torch_ufg": torch_ufg,
     "released_ufg": released_ufg,
-} | {name: functools.partial(robustness, name) for name in ROBUSTNESS}
+}
+TASKS |= {name: functools.partial(robustness, name) for name in ROBUSTNESS}
+TASKS |= {name: functools.partial(inverse, name) for name in INVERSE}
 
 
 def main(task: str, source: str, target: str) -> None:

@@ -16,6 +16,7 @@ from scinn.bench.chow_parameters import CHOW
 from scinn.bench.convolution import CONVOLUTION
 from scinn.bench.environment import environment
 from scinn.bench.framelet_transform import FRAMELETS
+from scinn.bench.pcn import PCN_BENCHMARK
 from scinn.bench.rows import Benchmark, Callback, Row, duration
 from scinn.bench.spmm import SPMM
 from scinn.bench.ufg_epoch import UFG_EPOCH
@@ -28,7 +29,7 @@ SCHEMA = 2
 
 #: What ``scinn bench`` can run.
 BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
-    {b.name: b for b in (SPMM, FRAMELETS, UFG_EPOCH, CONVOLUTION, CHOW, WALSH, BINARY_ATTACKS)}
+    {b.name: b for b in (SPMM, FRAMELETS, UFG_EPOCH, CONVOLUTION, CHOW, WALSH, BINARY_ATTACKS, PCN_BENCHMARK)}
 )
 
 
@@ -64,7 +65,7 @@ def run(
     Examples
     --------
     >>> sorted(BENCHMARKS)
-    ['binary-attacks', 'chow', 'convolution', 'framelets', 'spmm', 'ufg-epoch', 'walsh']
+    ['binary-attacks', 'chow', 'convolution', 'framelets', 'pcn', 'spmm', 'ufg-epoch', 'walsh']
     """
     for name in names:
         check_choice(name, "names", tuple(BENCHMARKS))

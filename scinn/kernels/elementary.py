@@ -1,13 +1,16 @@
-"""Exponential function and hyperbolic tangent of float32 that run in vectors.
+"""Exponential function and hyperbolic tangent that run in vectors.
 
 Numba calls the C library for each number; these are polynomials after a reduction of the argument, without branches and
-without calls, so that loops around them are vectorised. Nothing is contracted: the bits are the same on every machine with
-IEEE arithmetic. float64 goes to NumPy's functions.
+without calls, so that loops around them are vectorised. In float32 nothing is contracted: the bits are the same on every
+machine with IEEE arithmetic. The generic ``exp`` and ``tanh`` give float64 to NumPy's functions.
 
 * ``exp``: ``x = n ln 2 + r`` with ``|r| <= ln(2) / 2`` (ln 2 in two parts), a polynomial of degree 6 in ``r``, and two
   factors that make ``2^n``, so that overflow gives inf, and what is too small for normal numbers is rounded to
   denormal ones.
 * ``tanh``: an odd polynomial below 0.625 in size, ``1 - 2 / (exp(2 |x|) + 1)`` with the sign of ``x`` above.
+
+For float64 there are ``exp64`` (1 unit in the last place) and ``tanh64`` (2.5 units, ``e / (e + 2)`` with ``e = exp(2 |x|) -
+1`` throughout), where fused multiply-add is admitted: about 1.5 ns each in a loop with 512-bit vectors.
 
 NaN stays NaN. Twins are in :mod:`scinn.reference.elementary`.
 """
@@ -19,7 +22,17 @@ import numpy as np
 
 from scinn.kernels._jit import jit
 
-__all__ = ["exp", "exp_array", "tanh", "tanh_array"]
+__all__ = [
+    "exp",
+    "exp64",
+    "exp64_array",
+    "exp_array",
+    "growing_exp64",
+    "tanh",
+    "tanh64",
+    "tanh64_array",
+    "tanh_array",
+]
 
 EXACT = frozenset()
 _F = np.float32
@@ -118,3 +131,82 @@ def tanh_array(x, out):
     values, result = x.reshape(x.size), out.reshape(out.size)
     for i in range(values.size):
         result[i] = tanh(values[i])
+
+
+# float64: the same reductions. The lowest bits of `shifted` hold n; the low part of ln 2 is what its high part, cut to
+# 33 bits, leaves.
+_D_LOG2_E = 1.4426950408889634
+_D_LN2_HIGH, _D_LN2_LOW = float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33")
+_D_ROUND = 6755399441055744.0
+_D_LOWEST, _D_HIGHEST, _D_SATURATED = -746.0, 710.0, 22.0
+_BITS_OF_ROUND, _BIAS, _MANTISSA = np.int64(0x4338000000000000), np.int64(1023), np.int64(52)
+# (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2, interpolated at the Chebyshev points.
+_D2, _D3, _D4, _D5, _D6, _D7, _D8, _D9, _D10, _D11 = (
+    0.5000000000000001, 0.16666666666666669, 0.04166666666662413, 0.008333333333330062, 0.0013888888917213717,
+    0.00019841269863053618, 2.4801521295954376e-05, 2.7557268459997064e-06, 2.7620088445409746e-07,
+    2.510038549551032e-08,
+)  # fmt: skip
+
+
+@jit
+def _power_of_two64(n):
+    """Return 2^n for an integer (int64) from -1022 to 1023, from its bits."""
+    return np.int64((n + _BIAS) << _MANTISSA).view(np.float64)
+
+
+@jit
+def _reduced64(y):
+    """Return n and e^r - 1, where y = n ln 2 + r and |r| <= ln(2) / 2."""
+    shifted = np.float64(y * _D_LOG2_E + _D_ROUND)
+    whole = shifted - _D_ROUND
+    r = (y - whole * _D_LN2_HIGH) - whole * _D_LN2_LOW
+    p = (((_D11 * r + _D10) * r + _D9) * r + _D8) * r + _D7
+    p = (((((p * r + _D6) * r + _D5) * r + _D4) * r + _D3) * r + _D2) * (r * r) + r
+    return np.int64(shifted.view(np.int64) - _BITS_OF_ROUND), p
+
+
+@jit
+def exp64(x):
+    """Return exp(x) of a float64."""
+    y = x if x > _D_LOWEST else _D_LOWEST
+    y = y if y < _D_HIGHEST else _D_HIGHEST
+    n, p = _reduced64(y)
+    half = n >> np.int64(1)
+    result = ((p + 1.0) * _power_of_two64(half)) * _power_of_two64(np.int64(n - half))
+    return x if x != x else result
+
+
+@jit
+def growing_exp64(x):
+    """Return exp(x) of a float64 from -708 to 709, with less work."""
+    n, p = _reduced64(x)
+    return (p + 1.0) * _power_of_two64(n)
+
+
+@jit
+def tanh64(x):
+    """Return tanh(x) of a float64, as e / (e + 2) where e = exp(2 |x|) - 1."""
+    size = abs(x)
+    y = size if size < _D_SATURATED else _D_SATURATED
+    n, p = _reduced64(y + y)
+    power = _power_of_two64(n)
+    # Both terms are exact up to the rounding of p, and never cancel.
+    e = power * p + (power - 1.0)
+    result = np.copysign(e / (e + 2.0), x)
+    return x if x != x else result
+
+
+@jit
+def exp64_array(x, out):
+    """Fill ``out`` with :func:`exp64` of ``x``; C-contiguous float64 arrays of one shape."""
+    values, result = x.reshape(x.size), out.reshape(out.size)
+    for i in range(values.size):
+        result[i] = exp64(values[i])
+
+
+@jit
+def tanh64_array(x, out):
+    """Fill ``out`` with :func:`tanh64` of ``x``; C-contiguous float64 arrays of one shape."""
+    values, result = x.reshape(x.size), out.reshape(out.size)
+    for i in range(values.size):
+        result[i] = tanh64(values[i])

@@ -83,6 +83,7 @@ VERDICTS = ("reproduced", "direction holds", "not reproduced", "not run")
 MODULES: dict[str, str] = {
     "framelets": "scinn.reproduce.framelets",
     "fourier-stabilization": "scinn.reproduce.fourier_stabilization",
+    "heavy-tailed-priors": "scinn.reproduce.heavy_tailed_priors",
 }
 
 

@@ -31,6 +31,7 @@ __all__ = [
 MODULES: dict[str, str] = {
     "framelets": "scinn.verify.framelets",
     "fourier-stabilization": "scinn.verify.fourier_stabilization",
+    "heavy-tailed-priors": "scinn.verify.heavy_tailed_priors",
     "layers": "scinn.verify.layers",
 }
 

@@ -1,4 +1,4 @@
-"""Exponential function and hyperbolic tangent of float32, products at the places of a sparse matrix, layer norm."""
+"""Exponential function and hyperbolic tangent, products at the places of a sparse matrix, layer norm."""
 
 from __future__ import annotations
 
@@ -62,6 +62,58 @@ def test_tanh_is_odd_and_bounded():
     y = evaluate("tanh", x)
     assert y.tobytes() == (-evaluate("tanh", -x)).tobytes()
     assert y.max() == 1
+
+
+def evaluate64(name, x):
+    out = np.empty_like(x)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        getattr(elementary, f"{name}64_array")(x, out)
+    return out
+
+
+def many_doubles(largest):
+    n = 30_000 if hasattr(elementary.exp64_array, "py_func") else 300
+    rng = np.random.default_rng(1)
+    size = np.concatenate([10.0 ** rng.uniform(-12, np.log10(largest), n), rng.uniform(0, largest, n)])
+    return np.sort(np.concatenate([-size, size]))
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="needs a wider float to compare with")
+@pytest.mark.parametrize(("name", "largest", "most"), [("exp", 700.0, 1.1), ("tanh", 25.0, 2.5)])
+def test_float64_functions_are_right_to_units_in_the_last_place(name, largest, most):
+    x = many_doubles(largest)
+    y = evaluate64(name, x)
+    exact = FUNCTIONS[name][1](x.astype(np.longdouble))
+    assert (np.abs(y - exact) / np.spacing(np.abs(exact).astype(np.float64))).max() <= most
+    # Nearer to 1 than this the steps of tanh are smaller than its error.
+    edge = largest if name == "exp" else 12.0
+    evenly = np.linspace(-edge, edge, x.size)
+    assert (np.diff(evaluate64(name, evenly)) >= 0).all()
+
+
+@pytest.mark.parametrize("name", ["exp", "tanh"])
+@pytest.mark.parametrize("size", [0, 1, 2, 7, 17, 65])
+def test_float64_twins_agree(name, size):
+    x = 20 * np.random.default_rng(size).standard_normal(size)
+    want = getattr(reference.elementary, f"{name}_array")(x)
+    np.testing.assert_allclose(evaluate64(name, x), want, rtol=4 * np.finfo(np.float64).eps)
+
+
+def test_float64_special_values():
+    x = np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 709.78, 709.79, -745.13, -745.14, -708.5, -1e300])
+    with np.errstate(over="ignore", under="ignore"):
+        np.testing.assert_allclose(evaluate64("exp", x), np.exp(x), rtol=4 * np.finfo(np.float64).eps)
+    y = evaluate64("tanh", np.array([0.0, -0.0, np.nan, np.inf, -np.inf, 1e-320, -1e-300, 400.0]))
+    np.testing.assert_array_equal(y, [0, 0, np.nan, 1, -1, 1e-320, -1e-300, 1])
+    assert np.signbit(y[1])
+    x = many_doubles(30.0)
+    assert evaluate64("tanh", x).tobytes() == (-evaluate64("tanh", -x)).tobytes()
+    assert np.abs(evaluate64("tanh", x)).max() == 1
+
+
+def test_the_exponential_for_arguments_in_range_is_the_same():
+    for x in np.linspace(-708.0, 709.0, 301):
+        assert elementary.growing_exp64(x) == elementary.exp64(x)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
