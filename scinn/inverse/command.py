@@ -18,19 +18,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from scinn._files import write_json, write_npz, write_text
-from scinn._input import check_choice, check_positive_int
 from scinn._version import __version__
 from scinn.inverse.chains import Chains
 from scinn.inverse.command_data import Observation, ScaledProblem, observe, scale_problem
+from scinn.inverse.command_plan import LAWS, LENGTHS, PRIORS, SAMPLERS, SMALL_STEP, Plan, make_plan
 from scinn.inverse.edges import default_threshold
 from scinn.random import Key
 
 __all__ = ["PRIORS", "SAMPLERS", "ending", "invert_file", "summary_rows"]
 
-PRIORS = ("cauchy-gaussian", "cauchy", "gaussian", "gp", "cauchy-difference", "besov", "tv")
-SAMPLERS = ("auto", "collapsed-pcn", "collapsed-inf-hmc", "pcn", "inf-mala", "inf-hmc", "elliptical-slice")
 _CLASSES = {
     "collapsed-pcn": "CollapsedPCN",
     "collapsed-inf-hmc": "CollapsedInfHMC",
@@ -39,175 +38,7 @@ _CLASSES = {
     "inf-hmc": "InfHMC",
     "elliptical-slice": "EllipticalSlice",
 }
-#: Steps between draws and steps of warm-up: what a run takes where nothing is said.
-_STEPS = {
-    "collapsed-pcn": (40, 10_000),
-    "collapsed-inf-hmc": (2, 500),
-    "pcn": (80, 20_000),
-    "inf-mala": (20, 5_000),
-    "inf-hmc": (3, 800),
-    "elliptical-slice": (8, 2_000),
-}
-_SMALL_STEP = {"collapsed-inf-hmc": 0.02, "inf-hmc": 0.02, "inf-mala": 0.01}
-_LAWS = {
-    "cauchy": "cauchy",
-    "gaussian": "gaussian",
-    "cauchy-gaussian": ("cauchy", "gaussian"),
-}
-#: Hidden widths, and scales of first, further and last layers, by the dimension of the domain.
-_WIDTHS = {1: (20, 20), 2: (20, 20)}
-_NETWORK_SCALES = {1: ((10.0, 3.0, 1.0), (10.0, 3.0, 0.5)), 2: ((6.0, 3.0, 1.0), (6.0, 3.0, 0.5))}
-#: Numbers that other priors take, with their defaults.
-_NUMBERS: dict[str, dict[str, float | str]] = {
-    "gp": {"length": "evidence", "std": 1.0},
-    "cauchy-difference": {"gamma": 0.05, "start": 1.0},
-    "besov": {"smoothness": 1.0, "scale": 1.0},
-    "tv": {"weight": "discrepancy"},
-}
-_LENGTHS = (0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
 _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What is asked for, checked."""
-
-    prior: str
-    widths: tuple[int, ...]
-    weight_scale: tuple[float, ...]
-    bias_scale: tuple[float, ...]
-    numbers: dict[str, float | str]
-    sampler: str
-    chains: int
-    draws: int
-    thin: int
-    warmup: int
-    starts: int
-    seed: int
-    jobs: int
-
-    @property
-    def is_network(self) -> bool:
-        return self.prior in _LAWS
-
-
-def _network_numbers(
-    scales: str | None, n_hidden: int, dimension: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the scales of weights and biases, one for each of the ``n_hidden + 1`` layers."""
-    if scales is None:
-        return tuple(  # type: ignore[return-value]
-            (first, *([deeper] * (n_hidden - 1)), last) for first, deeper, last in _NETWORK_SCALES[dimension]
-        )
-    halves = scales.split("/")
-    values = [_floats(half, "--scales") for half in halves]
-    if len(values) != 2 or any(len(half) != n_hidden + 1 for half in values):
-        example = ",".join(["10", *["3"] * (n_hidden - 1), "1"])
-        raise ValueError(
-            f"--scales is {scales!r}; {n_hidden + 1} numbers for the weights, a slash and as many for the biases are wanted, "
-            f"for example {example}/{example}"
-        )
-    return values[0], values[1]
-
-
-def _floats(text: str, name: str) -> tuple[float, ...]:
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(f"{name} is {text!r}; numbers with commas between them are wanted") from None
-    if not all(np.isfinite(value) and value > 0 for value in values):
-        raise ValueError(f"{name} is {text!r}; positive numbers are wanted")
-    return values
-
-
-def _other_numbers(prior: str, scales: str | None) -> dict[str, float | str]:
-    names = dict(_NUMBERS.get(prior, {}))
-    if scales is None:
-        return names
-    values = _floats(scales, "--scales")
-    if len(values) > len(names):
-        raise ValueError(f"--scales is {scales!r}; prior {prior} takes {','.join(names)}")
-    return names | dict(zip(names, values))
-
-
-def _hidden(widths: str | None, prior: str, dimension: int) -> tuple[int, ...]:
-    if prior not in _LAWS:
-        if widths is not None:
-            raise ValueError(f"--widths is for networks, and the prior is {prior}")
-        return ()
-    if widths is None:
-        return _WIDTHS[dimension]
-    parts = widths.split(",")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
-        raise ValueError(f"--widths is {widths!r}; widths of the hidden layers are wanted, for example 20,20")
-    return tuple(int(part) for part in parts)
-
-
-def _sampler_name(sampler: str, prior: str) -> str:
-    check_choice(sampler, "sampler", SAMPLERS)
-    if prior in ("gp", "tv"):
-        if sampler != "auto":
-            why = "is sampled exactly" if prior == "gp" else "gives one estimate and no posterior"
-            raise ValueError(f"--sampler is {sampler!r}, but prior {prior} {why}; leave it out")
-        return "exact" if prior == "gp" else "none"
-    if sampler == "auto":
-        return "collapsed-pcn" if prior in ("cauchy-gaussian", "gaussian") else "inf-hmc"
-    if sampler.startswith("collapsed") and prior not in ("cauchy-gaussian", "gaussian"):
-        raise ValueError(
-            f"--sampler is {sampler!r}, which needs a network with a Gaussian last layer, and the prior is {prior}; use "
-            "--prior cauchy-gaussian, or --sampler inf-hmc"
-        )
-    return sampler
-
-
-def _plan(
-    dimension: int,
-    *,
-    prior: str,
-    widths: str | None,
-    scales: str | None,
-    sampler: str,
-    chains: int,
-    draws: int,
-    thin: int | None,
-    warmup: int | None,
-    starts: int | None,
-    jobs: int | None,
-    seed: int,
-    map_only: bool,
-) -> _Plan:
-    check_choice(prior, "prior", PRIORS)
-    if prior == "cauchy-difference" and dimension > 1:
-        raise ValueError(
-            "--prior cauchy-difference is for signals, and y is an image; use cauchy-gaussian or besov"
-        )
-    hidden = _hidden(widths, prior, dimension)
-    network = _network_numbers(scales, len(hidden), dimension) if hidden else ((), ())
-    name = "none" if map_only else _sampler_name(sampler, prior)
-    check_positive_int(chains, "chains")
-    if chains < 2 and not map_only and prior != "tv":
-        raise ValueError(
-            f"--chains is {chains}, too few for R-hat, which compares chains with each other; at least 2 are wanted"
-        )
-    usual_thin, usual_warmup = _STEPS.get(name, (1, 0))
-    if thin is None and dimension == 2:
-        # A step of an image costs about ten times as much.
-        usual_thin, usual_warmup = max(1, usual_thin // 4), usual_warmup // 4
-    return _Plan(
-        prior=prior,
-        widths=hidden,
-        weight_scale=network[0],
-        bias_scale=network[1],
-        numbers={} if hidden else _other_numbers(prior, scales),
-        sampler=name,
-        chains=chains,
-        draws=check_positive_int(draws, "draws", 4),
-        thin=usual_thin if thin is None else check_positive_int(thin, "thin"),
-        warmup=usual_warmup if warmup is None else check_positive_int(warmup, "warmup", 0),
-        starts=max(chains, 2) if starts is None else check_positive_int(starts, "starts"),
-        seed=check_positive_int(seed, "seed", 0),
-        jobs=min(chains, os.cpu_count() or 1) if not jobs else check_positive_int(jobs, "jobs"),
-    )
 
 
 def _check_out(out: Path, sources: Sequence[Path], force: bool) -> None:
@@ -221,13 +52,13 @@ def _check_out(out: Path, sources: Sequence[Path], force: bool) -> None:
         raise FileExistsError(f"{out} is not empty; pass --force to replace the report in it")
 
 
-def _prior(plan: _Plan, scaled: ScaledProblem, say: Callable[[str], object]) -> Any:
+def _prior(plan: Plan, scaled: ScaledProblem, say: Callable[[str], object]) -> Any:
     """Return the prior of v, with the numbers of the plan that were left open filled in."""
     from scinn.inverse import BesovPrior, CauchyDifferencePrior, GaussianProcessPrior, StableNNPrior
 
     numbers = plan.numbers
     if plan.is_network:
-        law = _LAWS[plan.prior]
+        law = LAWS[plan.prior]
         if isinstance(law, tuple):
             law = (*[law[0]] * len(plan.widths), law[1])
         return StableNNPrior(
@@ -237,7 +68,7 @@ def _prior(plan: _Plan, scaled: ScaledProblem, say: Callable[[str], object]) -> 
     if plan.prior == "gp":
         if numbers["length"] == "evidence":
             say("choosing the length scale by its evidence")
-            priors = [GaussianProcessPrior("matern32", length, numbers["std"]) for length in _LENGTHS]  # type: ignore[arg-type]
+            priors = [GaussianProcessPrior("matern32", length, numbers["std"]) for length in LENGTHS]  # type: ignore[arg-type]
             best = max(priors, key=lambda prior: prior.posterior(scaled.problem).log_evidence)
             numbers["length"] = best.length_scale
             return best
@@ -257,18 +88,27 @@ class _Found:
     chains: Chains | None
     prior: str
     dim: int | None
+    n_minima: int | None = None
     exact: bool = False
 
 
-def _tv(plan: _Plan, scaled: ScaledProblem) -> _Found:
+def _tv(plan: Plan, scaled: ScaledProblem) -> _Found:
     from scinn.inverse import tv_map
 
     result = tv_map(scaled.problem, plan.numbers["weight"])
     plan.numbers["weight"] = result.weight
-    return _Found(result.field, result.field[None], [result.objective], None, "total variation", None)
+    return _Found(
+        result.field,
+        result.field[None],
+        [result.objective],
+        None,
+        "total variation",
+        None,
+        int(result.converged),
+    )
 
 
-def _exact(plan: _Plan, scaled: ScaledProblem, prior: Any, map_only: bool) -> _Found:
+def _exact(plan: Plan, scaled: ScaledProblem, prior: Any, map_only: bool) -> _Found:
     """Draw from the posterior of a Gaussian process, which is known."""
     posterior = prior.posterior(scaled.problem)
     chains = None
@@ -282,30 +122,26 @@ def _exact(plan: _Plan, scaled: ScaledProblem, prior: Any, map_only: bool) -> _F
         )  # fmt: skip
     mean = posterior.mean
     objective = -posterior.log_evidence
-    return _Found(mean, mean[None], [objective], chains, repr(prior), len(posterior.white_mean), True)
+    return _Found(mean, mean[None], [objective], chains, repr(prior), len(posterior.white_mean), 1, True)
 
 
 def _sampled(
-    plan: _Plan, scaled: ScaledProblem, prior: Any, checkpoint: Any, say: Callable[[str], object]
+    plan: Plan, scaled: ScaledProblem, prior: Any, checkpoint: Any, say: Callable[[str], object]
 ) -> _Found:
     from scinn.inverse import Posterior, map_estimate, sample, samplers
 
     posterior = Posterior(prior, scaled.problem)
-    coordinates = "white"
-    if plan.is_network:
-        coordinates = "projected" if posterior.can_collapse else "weight"
+    # In the coefficients themselves the modes of Laplace and Cauchy laws are sparse, as those of white coordinates are not.
+    coordinates = "projected" if posterior.can_collapse else "weight"
     say(f"MAP estimate in {coordinates} coordinates: {plan.starts} starts")
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
-        found = map_estimate(
-            posterior, coordinates=coordinates, n_starts=plan.starts, max_iter=500 if scaled.problem.grid.dimension == 1 else 300,
-            rng=Key(plan.seed).child("invert", "map"),
-        )  # fmt: skip
+    found = map_estimate(
+        posterior, coordinates=coordinates, n_starts=plan.starts,
+        max_iter=800 if scaled.problem.grid.dimension == 1 else 400, rng=Key(plan.seed).child("invert", "map"),
+    )  # fmt: skip
     chains = None
     if plan.sampler != "none":
         kind = getattr(samplers, _CLASSES[plan.sampler])
-        options = {"step_size": _SMALL_STEP[plan.sampler]} if plan.sampler in _SMALL_STEP else {}
+        options = {"step_size": SMALL_STEP[plan.sampler]} if plan.sampler in SMALL_STEP else {}
         steps = plan.chains * (plan.warmup + plan.draws * plan.thin)
         say(f"sampling by {plan.sampler}: {plan.chains} chains, {steps} steps in all, {plan.jobs} at a time")
         # Each chain begins at a minimum of its own, so that agreement between chains means something.
@@ -316,7 +152,8 @@ def _sampled(
             checkpoint=checkpoint, n_jobs=plan.jobs, callback=_teller(say, plan.chains),
         )  # fmt: skip
     objectives = [minimum.objective for minimum in found.minima]
-    return _Found(found.best.field, found.fields, objectives, chains, repr(prior), posterior.dim)
+    n_minima = sum(minimum.converged for minimum in found.minima)
+    return _Found(found.best.field, found.fields, objectives, chains, repr(prior), posterior.dim, n_minima)
 
 
 def _teller(say: Callable[[str], object], n_chains: int) -> Callable[[Any], None]:
@@ -346,7 +183,7 @@ def _numbers(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def _verdict(found: _Found, summary: Any, plan: _Plan) -> dict[str, Any]:
+def _verdict(found: _Found, summary: Any, plan: Plan) -> dict[str, Any]:
     """Return whether the draws can be trusted, in words."""
     if found.chains is None:
         why = (
@@ -383,8 +220,11 @@ def _verdict(found: _Found, summary: Any, plan: _Plan) -> dict[str, Any]:
     return numbers | {"verdict": text}
 
 
-def _longer(plan: _Plan, seconds: float) -> str:
-    return f"--thin {4 * plan.thin} --warmup {4 * plan.warmup} (about {max(1, round(4 * seconds / 60))} min)"
+def _longer(plan: Plan, seconds: float) -> dict[str, Any]:
+    return {
+        "options": f"--thin {4 * plan.thin} --warmup {4 * plan.warmup}",
+        "minutes": max(1, round(4 * seconds / 60)),
+    }
 
 
 def _arrays(
@@ -487,7 +327,7 @@ def invert_file(
     widths : str, optional
         Of the hidden layers, "20,20".
     scales : str, optional
-        In the prior's units: for a network scales of the weights, a slash, and those of the biases; for others their numbers.
+        In the prior's units: for a network scales of the weights, a slash, and those of the biases; else its numbers.
     sampler : str
         One of ``SAMPLERS``.
     chains, draws, thin, warmup : int
@@ -528,7 +368,7 @@ def invert_file(
     seen = observe(
         data, kernel, boundary=boundary, grid=grid, noise=noise, noise_level=noise_level, noise_convention=noise_convention
     )  # fmt: skip
-    plan = _plan(
+    plan = make_plan(
         seen.grid.dimension, prior=prior, widths=widths, scales=scales, sampler=sampler, chains=chains, draws=draws,
         thin=thin, warmup=warmup, starts=starts, jobs=jobs, seed=seed, map_only=map_only,
     )  # fmt: skip
@@ -537,7 +377,9 @@ def invert_file(
             f"NOTE: no noise was given; its standard deviation is estimated from the data as {seen.sigma:.4g}"
         )
     scaled = scale_problem(seen, Path(data).name)
-    found = _compute(plan, scaled, map_only, checkpoint, say)
+    # One thread, so that rounding does not depend on the machine's cores; chains are run side by side instead.
+    with threadpool_limits(limits=1, user_api="blas"):
+        found = _compute(plan, scaled, map_only, checkpoint, say)
     say("writing the report")
     threshold = None
     if found.chains is not None:
@@ -550,8 +392,8 @@ def invert_file(
         "command": command,
         "seconds": round(time.perf_counter() - begun, 1),
     }
-    if report["convergence"]["converged"] is False and plan.warmup:
-        report["convergence"]["advice"] = _longer(plan, report["seconds"])
+    again = report["convergence"]["converged"] is False and not found.exact
+    report["convergence"]["advice"] = _longer(plan, report["seconds"]) if again else None
     report = _numbers(report)
     staged = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
     staged.parent.mkdir(parents=True, exist_ok=True)
@@ -571,7 +413,7 @@ def invert_file(
 
 
 def _compute(
-    plan: _Plan, scaled: ScaledProblem, map_only: bool, checkpoint: Any, say: Callable[[str], object]
+    plan: Plan, scaled: ScaledProblem, map_only: bool, checkpoint: Any, say: Callable[[str], object]
 ) -> _Found:
     if plan.prior == "tv":
         say("minimising misfit plus total variation")
@@ -596,7 +438,7 @@ def _publish(staged: Path, folder: Path) -> None:
 def _report(
     seen: Observation,
     scaled: ScaledProblem,
-    plan: _Plan,
+    plan: Plan,
     found: _Found,
     arrays: dict[str, np.ndarray],
     threshold: float | None,
@@ -604,7 +446,7 @@ def _report(
     summary = None if found.chains is None else found.chains.summary(_LEVELS)
     convergence = _verdict(found, summary, plan)
     chains = found.chains
-    errors = None
+    errors: dict[str, float] | None = None
     if seen.truth is not None:
         norm = float(np.linalg.norm(seen.truth)) or 1.0
         errors = {
@@ -638,7 +480,11 @@ def _report(
             "middle": list(scaled.middle),
             "half_width": scaled.half_width,
         },
-        "map": {"objectives": found.objectives, "n_starts": len(found.objectives)},
+        "map": {
+            "objectives": found.objectives,
+            "n_starts": len(found.objectives),
+            "n_converged": found.n_minima,
+        },
         "sampling": None
         if chains is None
         else {
@@ -668,7 +514,8 @@ def summary_rows(report: dict[str, Any]) -> list[tuple[str, str]]:
 def ending(report: dict[str, Any]) -> str:
     """Return a report's last lines: whether to trust it, and where it is."""
     lines = [report["convergence"]["verdict"]]
-    if "advice" in report["convergence"]:
-        lines.append(f"Longer: {report['convergence']['advice']}")
+    advice = report["convergence"]["advice"]
+    if advice:
+        lines.append(f"A longer run: {advice['options']} (about {advice['minutes']} min)")
     lines.append(f"Report: {os.path.join(report['out'], 'report.html')}")
     return "\n".join(lines)

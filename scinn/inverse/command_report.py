@@ -23,7 +23,7 @@ __all__ = ["DrawnFigure", "draw_figures", "key_numbers", "render_page"]
 
 #: Okabe and Ito's colours, told apart with any kind of colour vision.
 _MEDIAN, _MAP, _JUMP, _DATA = "#0072B2", "#D55E00", "#009E73", "#777777"
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 10.0,
     "axes.titlesize": 10.5,
     "axes.spines.top": False,
@@ -181,7 +181,7 @@ def _images(report: dict[str, Any], arrays: dict[str, np.ndarray]) -> tuple[str,
         )
     panels += [("truth", arrays["truth"], same)] if shown else []
     panels.append(("residual / noise sd", residual, {"cmap": "RdBu_r", "vmin": -4, "vmax": 4}))
-    columns = min(len(panels), 4 if len(panels) > 6 else 3)
+    columns = min(len(panels), 3)
     n_rows = -(-len(panels) // columns)
     figure = _new(2.75 * columns, 2.6 * n_rows)
     axes = figure.subplots(n_rows, columns, squeeze=False)
@@ -231,13 +231,16 @@ def key_numbers(report: dict[str, Any]) -> list[tuple[str, str]]:
     sampling, convergence = report["sampling"], report["convergence"]
     if sampling:
         worst = f"{_number(convergence['rhat'], '.3f')} (below 1.01 wanted)"
-        sizes = f"{_number(convergence['ess_bulk'], '.0f')} bulk, {_number(convergence['ess_tail'], '.0f')} tail (above 400 wanted)"
+        bulk, tail = (_number(convergence[key], ".0f") for key in ("ess_bulk", "ess_tail"))
+        sizes = f"{bulk} bulk, {tail} tail (above 400 wanted)"
         rows += [("largest R-hat", worst), ("smallest effective sample size", sizes)]
         rates = [rate for rate in sampling["acceptance_rate"] if rate is not None]
         if rates:
             rows.append(("acceptance rate of the chains", ", ".join(f"{rate:.2f}" for rate in rates)))
     ratio = report["fit"]["mean_square_of_residual_over_noise"]
-    rows.append(("mean square of residual over noise", f"{_number(ratio, '.3f')} (near 1 expected)"))
+    rows.append(
+        ("mean square of residual over noise", f"{_number(ratio, '.3f')} (1 or a little less expected)")
+    )
     for name, value in (report["errors"] or {}).items():
         label = {"map": "error of the MAP estimate", "median": "error of the median"}.get(name)
         if label:
@@ -261,6 +264,7 @@ def _assumptions(report: dict[str, Any]) -> list[tuple[str, str]]:
         ("prior", f"{prior['name']}: {_prior_text(prior)}"),
     ]
     middle = ", ".join(f"{value:.4g}" for value in units["middle"])
+    middle = f"({middle})" if len(units["middle"]) > 1 else middle
     rows.append(
         (
             "units of the prior",
@@ -278,7 +282,8 @@ def _assumptions(report: dict[str, Any]) -> list[tuple[str, str]]:
     objectives = report["map"]["objectives"]
     if len(objectives) > 1:
         spread = f"objective {min(objectives):.5g} (best) to {max(objectives):.5g}"
-        rows.append(("MAP estimate", f"best of {len(objectives)} local minima: {spread}"))
+        met = f"{report['map']['n_converged']} of them to the optimiser’s tolerance"
+        rows.append(("MAP estimate", f"best of {len(objectives)} local minima, {met}: {spread}"))
     return rows
 
 

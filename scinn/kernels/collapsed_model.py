@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 
 from scinn.kernels._jit import jit
+from scinn.kernels._vectors import fma, load, spread, store
 from scinn.kernels.network_field import (
     adjoint_operator,
     apply_operator,
@@ -63,9 +64,14 @@ def _respond(model, work):
 
 
 @jit
-def _subtract(target, factor, source):
-    for j in range(len(target)):
-        target[j] -= factor * source[j]
+def _subtract(x, to, factor, y, source, n):
+    """Subtract from ``n`` numbers of ``x`` the factor times those of ``y``."""
+    # In vectors by hand: a loop over slices takes longer to begin than these rows to end.
+    whole, minus = n // 8 * 8, spread(-factor)
+    for j in range(0, whole, 8):
+        store(x, to + j, fma(minus, load(y, source + j), load(x, to + j)))
+    for j in range(whole, n):
+        x[to + j] -= factor * y[source + j]
 
 
 @jit
@@ -82,12 +88,12 @@ def _factor(square, side):
             return math.inf
         root = math.sqrt(pivot)
         logarithm += math.log(root)
-        row = square[k * side : (k + 1) * side]
-        row[k] = root
+        row = k * side
+        square[row + k] = root
         for j in range(k + 1, side):
-            row[j] /= root
+            square[row + j] /= root
         for i in range(k + 1, side):
-            _subtract(square[i * side + i : (i + 1) * side], row[i], row[i:])
+            _subtract(square, i * side + i, square[row + i], square, row + i, side - i)
     return logarithm
 
 
@@ -95,22 +101,20 @@ def _factor(square, side):
 def _forward_solve(square, side, x, columns):
     """Solve ``R X = X`` in place, R the transposed upper triangle."""
     for i in range(side):
-        own = x[i * columns : (i + 1) * columns]
         for k in range(i):
-            _subtract(own, square[k * side + i], x[k * columns : (k + 1) * columns])
+            _subtract(x, i * columns, square[k * side + i], x, k * columns, columns)
         for c in range(columns):
-            own[c] /= square[i * side + i]
+            x[i * columns + c] /= square[i * side + i]
 
 
 @jit
 def _backward_solve(square, side, x, columns):
     """Solve ``R^T X = X`` in place, R the transposed upper triangle."""
     for i in range(side - 1, -1, -1):
-        own = x[i * columns : (i + 1) * columns]
         for k in range(i + 1, side):
-            _subtract(own, square[i * side + k], x[k * columns : (k + 1) * columns])
+            _subtract(x, i * columns, square[i * side + k], x, k * columns, columns)
         for c in range(columns):
-            own[c] /= square[i * side + i]
+            x[i * columns + c] /= square[i * side + i]
 
 
 @jit

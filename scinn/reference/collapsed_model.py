@@ -1,8 +1,9 @@
 """Misfit of a network whose Gaussian last layer is integrated out, from the Gaussian density of the data.
 
 Given the hidden layers the whitened data are ``r ~ N(0, S)`` with ``S = I + B B^T``, and
-``Phi = r^T S^-1 r / 2 + log det S / 2``: then ``exp(-Phi)`` is the mean of ``exp(-|r - B v|^2 / 2)`` over ``v ~ N(0, I)``, constant included. Columns of ``B`` are the
-whitened operator's values at the features (values of the last hidden layer, and one) times the layer's scales.
+``Phi = r^T S^-1 r / 2 + log det S / 2``: then ``exp(-Phi)`` is the mean of ``exp(-|r - B v|^2 / 2)`` over ``v ~ N(0, I)``,
+constant included. Columns of ``B`` are the whitened operator's values at the features (values of the last hidden layer,
+and one) times the layer's scales.
 The network is that of Li, Dunlop, Stadler (2022), "Bayesian neural network priors for edge-preserving inversion",
 Inverse Problems and Imaging 16(5), arXiv 2112.10663.
 """

@@ -1,8 +1,8 @@
 """Misfit of networks and linear maps with random weights, and derivatives, from dense Jacobian matrices.
 
 Notation as in :mod:`scinn.reference.network_field`; ``Phi(xi) = |F - r|^2 / 2`` with whitened predictions ``F`` and data
-``r``, or the collapsed misfit (Li, Dunlop, Stadler 2022, "Bayesian neural network priors for edge-preserving inversion", Inverse
-Problems and Imaging 16(5), arXiv 2112.10663). A misfit that is no number is inf, and its gradient zero.
+``r``, or the collapsed misfit (Li, Dunlop, Stadler 2022, "Bayesian neural network priors for edge-preserving inversion",
+Inverse Problems and Imaging 16(5), arXiv 2112.10663). A misfit that is no number is inf, and its gradient zero.
 """
 
 from __future__ import annotations

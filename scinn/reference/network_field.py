@@ -1,8 +1,8 @@
 """Fields of networks with random weights, layer by layer, and their derivatives in one direction after the other.
 
 Notation: ``h_0 = x``, ``z_l = W_l h_l + b_l``, ``h_(l+1) = phi(z_l)``, ``u = z_L``; weights ``s T(xi)``, for each layer
-those of ``W_l`` row by row, then ``b_l`` (Li, Dunlop, Stadler 2022, "Bayesian neural network priors for edge-preserving inversion",
-Inverse Problems and Imaging 16(5), arXiv 2112.10663). ``model`` has the attributes of
+those of ``W_l`` row by row, then ``b_l`` (Li, Dunlop, Stadler 2022, "Bayesian neural network priors for edge-preserving
+inversion", Inverse Problems and Imaging 16(5), arXiv 2112.10663). ``model`` has the attributes of
 :class:`scinn.kernels.network_field.Model`. Arrays of a layer are (units, points).
 """
 

@@ -43,11 +43,9 @@ from scinn.reproduce.heavy_tailed_priors_protocol import (
 __all__ = ["CLAIMS", "EXPERIMENTS", "figures"]
 
 _TUNED = (
-    "Deconvolution (Gaussian kernel) with the data made on the same grid. Each side's scale is chosen from the same list "
-    "by its "
-    "mean error on random truths with noise of their own; then several noise draws of the fixed truth, the same for both "
-    "sides. "
-    "Estimate: the minimum with the lowest objective over all starts. "
+    "Deconvolution (Gaussian kernel) with the data made on the same grid. Each side's scale is chosen from the same "
+    "list by its mean error on random truths with noise of their own; then several noise draws of the fixed truth, "
+    "the same for both sides. Estimate: the minimum with the lowest objective over all starts. "
 )
 _LINE = "129 unknowns, 65 data, kernel sd 0.05, noise sd 0.02; network [1, 40, 40, 1], tanh. "
 _PLANE = "24 x 24 unknowns, 144 data, kernel sd 0.1, noise sd 0.02; network [2, 30, 30, 1], tanh. "
@@ -134,7 +132,10 @@ def _comparison(
         statement=statement,
         reported=None,
         source=source,
-        protocol=_TUNED + (_LINE if dimension == 1 else _PLANE),
+        protocol=(
+            _TUNED.replace("on the same grid", "on a grid four times finer") if more.get("finer") else _TUNED
+        )
+        + (_LINE if dimension == 1 else _PLANE),
         success_rule=rule + ", paired sign-flip p < 0.05 on its logarithm; direction holds: mean ratio < 1",
         unit="",
         budgets=_budgets(sizes, n, n_tuning=tuning),
@@ -147,9 +148,8 @@ def _map_claims() -> list[Claim]:
     claims = [
         _comparison(
             "map", law, "ggg", bar=0.75, parameters={"truth": "jumps", "law": law}, source=ABSTRACT,
-            statement=f"On a truth with jumps the MAP estimate of a network with heavy tails ({TITLES[law]}) has a lower "
-            f"error than "
-            "that of a Gaussian network, each at its own best scale.",
+            statement=f"On a truth with jumps the MAP estimate of a network with heavy tails ({TITLES[law]}) has a "
+            "lower error than that of a Gaussian network, each at its own best scale.",
         )
         for law in ("ccg", "gcg", "cgg", "ccc")
     ]  # fmt: skip
@@ -167,15 +167,15 @@ def _map_claims() -> list[Claim]:
             _comparison(
                 "map-2d", law, "ggg", dimension=2, bar=0.75, parameters={"law": law}, source=ABSTRACT,
                 statement=f"In the plane, too, a network with heavy tails ({TITLES[law]}) reconstructs jumps with a "
-                f"lower error than a "
-                "Gaussian one.",
+                "lower error than a Gaussian one.",
             )
             for law in ("ccg", "ccc")
         ),
         *(
             _comparison(
                 "control", "ccg", method, parameters={"method": method}, source=OURS,
-                statement=f"On jumps the network with Cauchy hidden layers has a lower error than {TITLES[method]}.",
+                statement="On jumps the network with Cauchy hidden layers has a lower error than the estimate by "
+                f"{TITLES[method]}.",
             )
             for method in CONTROLS
         ),
@@ -207,8 +207,7 @@ def _repeatable_claim() -> Claim:
         paper=PAPER,
         name="repeatable",
         statement="Estimates of all-Cauchy networks spread less over the starts where the density of the weights is "
-        "maximised than "
-        "where that of the white coordinates is.",
+        "maximised than where that of the white coordinates is.",
         reported=None,
         source=OURS,
         protocol=_TUNED + _LINE + "The spread is the standard deviation of the error over starts.",
@@ -279,16 +278,14 @@ def _uncertainty_claim(measure: str) -> Claim:
 
     texts = {
         "ratio": (
-            "The posterior of a network with Cauchy hidden layers is more unsure near jumps, relative to elsewhere, than "
-            "that of a "
-            "Gaussian one.",
+            "The posterior of a network with Cauchy hidden layers is more unsure near jumps, relative to elsewhere, "
+            "than that of a Gaussian one.",
             "mean quotient of the ratios sd near / sd away from jumps >= 1.1, p < 0.05; direction holds: > 1",
             "",
         ),
         "coverage": (
-            "Pointwise 90 % intervals of a network with Cauchy hidden layers cover a truth with jumps more often than "
-            "those of a "
-            "Gaussian one.",
+            "Pointwise 90 % intervals of a network with Cauchy hidden layers cover a truth with jumps more often "
+            "than those of a Gaussian one.",
             "mean difference of coverage > 0, p < 0.05; direction holds: > 0",
             "points",
         ),
@@ -337,8 +334,8 @@ def _collapsing_claim() -> Claim:
     return Claim(
         paper=PAPER,
         name="collapsing",
-        statement="Integrating the Gaussian last layer out gives pCN more effective draws of function values for each "
-        "step.",
+        statement="Integrating the Gaussian last layer out gives pCN more effective draws of function values for "
+        "each step.",
         reported=None,
         source=OURS,
         protocol=_SMALL
@@ -384,12 +381,13 @@ def _evidence_claim(truth: str, noise: float) -> Claim:
         paper=PAPER,
         name="evidence",
         parameters={"truth": truth, "noise": noise},
-        statement=f"On a {kind}, with noise of standard deviation {noise:g}, the data's evidence prefers the network with {better}.",
+        statement=f"On a {kind}, with noise of standard deviation {noise:g}, the evidence of the data prefers the "
+        f"network with {better}.",
         reported=None,
         source=OURS,
         protocol=(_SMALL if noise == 0.1 else _SHARP)
-        + "Sequential Monte Carlo from prior to posterior with collapsed pCN moves; the same scales for both laws. The two noise "
-        "levels were picked after trial runs, in which the strong noise had hidden what the weak noise shows.",
+        + "Sequential Monte Carlo from prior to posterior with collapsed pCN moves; the same scales for both laws. The two "
+        "noise levels were picked after trial runs, in which the strong noise had hidden what the weak noise shows.",
         success_rule="reproduced: mean difference of log evidence > 0, p < 0.05; direction holds: > 0",
         unit="nats",
         budgets=_budgets(EVIDENCE, N_EVIDENCE),
@@ -432,9 +430,9 @@ def _share_claim(law: str) -> Claim:
         paper=PAPER,
         name="jump-share",
         parameters={"law": law},
-        statement=f"Functions drawn from a network with heavy tails ({TITLES[law]}) look discontinuous at finite width: "
-        f"the largest "
-        "step on a fine grid holds a far larger share of the variation than with Gaussian weights.",
+        statement=f"Functions drawn from a network with heavy tails ({TITLES[law]}) look discontinuous at finite "
+        "width: the largest step on a fine grid holds a far larger share of the variation than with Gaussian "
+        "weights.",
         reported=None,
         source="abstract and captions of Figures 1 and 2",
         protocol="Network [1, 40, 40, 1], scales (3, 1.5, 1.5) and (2, 2, 0.5), 2049 points on [-1, 1]; median over "
@@ -469,26 +467,22 @@ def _dimension_claim() -> Claim:
         )
         widths = results.pluck("widths")[0]
         reason = (
-            f"acceptance from width {widths[0]} to {widths[-1]}: pCN {pcn[:, 0].mean():.0f} -> {pcn[:, -1].mean():.0f} "
-            f"%, random walk "
-            f"{rwm[:, 0].mean():.0f} -> {rwm[:, -1].mean():.1f} %"
+            f"acceptance from width {widths[0]} to {widths[-1]}: pCN {pcn[:, 0].mean():.0f} -> "
+            f"{pcn[:, -1].mean():.0f} %, random walk {rwm[:, 0].mean():.0f} -> {rwm[:, -1].mean():.1f} %"
         )
         return Outcome(mean, sd, n, verdict, reason, {"lost by the random walk, points": other})
 
     return Claim(
         paper=PAPER,
         name="dimension",
-        statement="At a step size tuned for a narrow network pCN's acceptance hardly falls as the network grows, while a "
-        "random walk's "
-        "collapses.",
+        statement="At a step size tuned for a narrow network pCN's acceptance hardly falls as the network grows, "
+        "while a random walk's collapses.",
         reported=None,
         source="abstract (dimension-robust MCMC)",
         protocol="Networks [1, D, 1], Gaussian then Cauchy, 65 unknowns, 33 data, noise sd 0.2; both samplers start "
-        "where a tuned pCN chain "
-        "ended, with the step sizes of the narrowest network.",
+        "where a tuned pCN chain ended, with the step sizes of the narrowest network.",
         success_rule="reproduced: pCN loses at most 10 points and the random walk keeps at most a quarter of its "
-        "acceptance; direction "
-        "holds: pCN loses less",
+        "acceptance; direction holds: pCN loses less",
         unit="points lost",
         budgets={b: {**DIMENSION[b], "n_seeds": n_runs[b]} for b in DIMENSION},
         next_cells=next_cells,
@@ -496,23 +490,21 @@ def _dimension_claim() -> Claim:
     )
 
 
-def _ensemble_claim() -> Claim:
+def _ensemble_claim(method: str) -> Claim:
     n_runs = {"smoke": 1, "quick": 3, "full": 10}
+    smoother = method == "esmda"
 
     def next_cells(budget: str, seed: int, results: Results) -> list[Cell]:
+        params = {
+            "dataset": None,
+            "law": "ccg",
+            "truth": "jumps",
+            "method": method,
+            **scales("b"),
+            **ENSEMBLE[budget],
+        }
         return [
-            Cell(
-                "ensemble",
-                {
-                    "dataset": None,
-                    "law": "ccg",
-                    "truth": "jumps",
-                    "init": init,
-                    **scales("b"),
-                    **ENSEMBLE[budget],
-                },
-                s,
-            )
+            Cell("ensemble", params | {"init": init}, s)
             for init in ("local", "prior")
             for s in seeds(seed, n_runs[budget])
         ]
@@ -523,29 +515,36 @@ def _ensemble_claim() -> Claim:
         mean, sd, n = summarize(local)
         assert mean is not None
         other = float(np.mean(prior))
-        verdict = (
-            "reproduced"
-            if mean <= 0.4 and other >= 0.8
-            else "direction holds"
-            if mean < other
-            else "not reproduced"
-        )
+        good = mean <= 0.4 and (other >= 0.8 or not smoother)
+        half = mean < other if smoother else mean <= 0.8
+        verdict = "reproduced" if good else "direction holds" if half else "not reproduced"
         reason = f"relative error {mean:.3f} from a local ensemble, {other:.3f} from one drawn from the prior"
         return Outcome(mean, sd, n, verdict, reason, {"from the prior": other, "worst, local": max(local)})
 
+    if smoother:
+        statement = (
+            "An ensemble smoother learns jumps from an ensemble around one network, and nothing from one drawn from "
+            "the prior, whose symmetry makes all covariances but that of the output's bias zero."
+        )
+        rule = "mean relative error <= 0.4 from local and >= 0.8 from prior ensembles; direction holds: local lower"
+    else:
+        statement = "Ensemble Kalman inversion, iterated to the noise level, reconstructs jumps from an ensemble around one network."
+        rule = "mean relative error <= 0.4 from local ensembles; direction holds: <= 0.8"
     return Claim(
         paper=PAPER,
         name="ensemble",
-        statement="Ensemble Kalman inversion learns jumps from an ensemble around one network, and nothing but an offset "
-        "from one drawn "
-        "from the prior, whose symmetry makes every other covariance zero.",
+        parameters={"method": method},
+        statement=statement,
         reported=None,
-        source=OURS,
+        source="abstract (ensemble-based approximations; which kind could not be read)",
         protocol=_LINE
-        + "Cauchy, Cauchy, Gaussian; EKI with the discrepancy principle; the local ensemble has spread 0.1 around a draw "
-        "of the prior.",
-        success_rule="reproduced: mean relative error <= 0.4 from local and >= 0.8 from prior ensembles; direction "
-        "holds: local lower",
+        + (
+            "ES-MDA with the data-misfit controller"
+            if smoother
+            else "EKI with steps of 1 until the discrepancy principle stops it"
+        )
+        + "; Cauchy, Cauchy, Gaussian; the local ensemble has spread 0.1 around a draw of the prior. Error of the mean function.",
+        success_rule="reproduced: " + rule,
         unit="",
         budgets={b: {**ENSEMBLE[b], "n_seeds": n_runs[b]} for b in ENSEMBLE},
         next_cells=next_cells,
@@ -563,5 +562,6 @@ CLAIMS = (
     _share_claim("ccg"),
     _share_claim("ccc"),
     _dimension_claim(),
-    _ensemble_claim(),
+    _ensemble_claim("esmda"),
+    _ensemble_claim("eki"),
 )

@@ -310,7 +310,8 @@ def ensemble(params: dict[str, Any], seed: int) -> dict[str, Any]:
         # Starting from the prior is the very thing to be shown.
         warnings.simplefilter("ignore", ScinnWarning)
         method = EnsembleKalman(
-            posterior, params["n_members"], method="eki", init=params["init"], spread=0.1, max_iterations=params["max_iter"],
+            posterior, params["n_members"], method=params["method"], init=params["init"], spread=0.1,
+            max_iterations=params["max_iter"], **({"step": 1.0} if params["method"] == "eki" else {"inflation": "adaptive"}),
             centre=posterior.prior.sample(Key(seed).child("centre")) if local else None,
         )  # fmt: skip
         found = method.run(Key(seed).child("ensemble"))

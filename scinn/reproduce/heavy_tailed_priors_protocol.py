@@ -104,7 +104,7 @@ DIMENSION: dict[str, dict[str, Any]] = {
 ENSEMBLE: dict[str, dict[str, int]] = {
     "smoke": {"width": 20, "n_members": 40, "max_iter": 5},
     "quick": {"width": 40, "n_members": 200, "max_iter": 40},
-    "full": {"width": 40, "n_members": 400, "max_iter": 100},
+    "full": {"width": 40, "n_members": 400, "max_iter": 150},
 }
 
 
@@ -115,8 +115,8 @@ def scales(name: str, dimension: int = 1) -> dict[str, Any]:
 
 
 def coordinates(law: str) -> str:
-    # All-Cauchy networks are optimised in the weights, where their estimates are repeatable; the others in white coordinates,
-    # over whose last layer the optimiser may minimise exactly.
+    # All-Cauchy networks are optimised in the weights, where their estimates are repeatable; the others in white
+    # coordinates, with an exact minimum over the last layer at each step.
     return "weight" if law == "ccc" else "projected"
 
 

@@ -2,9 +2,9 @@
 
 C. Li, M. Dunlop, G. Stadler, "Bayesian neural network priors for edge-preserving inversion", Inverse Problems and Imaging
 16(5), 2022, arXiv 2112.10663. Notation: a network on x with hidden features ``h_j(x)``, last weights ``v_j`` of scale
-``s_W`` and an offset of scale ``s_b``; gw and gb are the scales before the division by the width. References are quadrature over
-the white coordinates and loops over layers. The wording of the paper's theorems could not be read; statements that were
-derived for this package are called so.
+``s_W`` and an offset of scale ``s_b``; gw and gb are the scales before the division by the width. References are
+quadrature over the white coordinates and loops over layers. The wording of the paper's theorems could not be read;
+statements that were derived for this package are called so.
 """
 
 from __future__ import annotations

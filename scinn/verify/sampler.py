@@ -115,7 +115,8 @@ def check_invariance(
     >>> bool(check_invariance(GaussianWalk, draw=prior, simulate=likelihood, n_replicates=100))
     True
 
-    A sampler written by hand, preconditioned Crank-Nicolson, right where the proposal shrinks the position and wrong where not:
+    A sampler written by hand, preconditioned Crank-Nicolson, right with a proposal that shrinks the position and wrong
+    without:
 
     >>> from typing import NamedTuple
     >>> class State(NamedTuple):
@@ -313,13 +314,21 @@ def _compare(
         scores[f"distribution of {label}"] = _as_z(ks_2samp(values, exact).pvalue)
         if label in moments:
             error = np.std(values, ddof=1) / np.sqrt(len(values))
-            scores[f"known mean of {label}"] = _ratio(abs(np.mean(values) - moments[label]), error)
+            ratio = _ratio(abs(np.mean(values) - moments[label]), error)
+            scores[f"known mean of {label}"] = _studentised(ratio, len(values))
     return scores
 
 
 def _two_sample(first: np.ndarray, second: np.ndarray) -> float:
     error = np.sqrt(np.var(first, ddof=1) / len(first) + np.var(second, ddof=1) / len(second))
-    return _ratio(abs(np.mean(first) - np.mean(second)), error)
+    return _studentised(_ratio(abs(np.mean(first) - np.mean(second)), error), len(first))
+
+
+def _studentised(ratio: float, n: int) -> float:
+    """Return the normal score as unlikely as a ratio to an error that was estimated from n values."""
+    from scipy.stats import norm, t
+
+    return float(norm.isf(t.sf(ratio, n - 1))) if ratio < 30.0 else ratio
 
 
 def _ratio(gap: float, error: float) -> float:

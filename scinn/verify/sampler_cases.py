@@ -191,7 +191,7 @@ def calibration_functions(prior: Any) -> dict[str, Callable[..., float]]:
         "squared norm": lambda xi: float(xi @ xi),
         "first": lambda xi: float(xi[0]),
         "last": lambda xi: float(xi[-1]),
-        "product": lambda xi: float(xi[0] * xi[3]),
+        "product": lambda xi: float(np.tanh(xi[0] * xi[3])),
         "left": lambda xi: float(np.arctan(prior.forward(xi, x)[0])),
         "fit": fit,
     }

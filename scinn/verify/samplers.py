@@ -274,6 +274,21 @@ def _exact_draws(case: OneNumber, rng: np.random.Generator, n: int) -> np.ndarra
     return np.asarray(np.interp(rng.random(n) * cdf[-1], cdf, x))
 
 
+def _stationary_paths(
+    case: OneNumber, sampler: Any, rng: np.random.Generator, n_chains: int, n_steps: int
+) -> np.ndarray:
+    """Return independent chains that begin at exact draws, shape (n_chains, n_steps + 1).
+
+    No chain need mix: where gradients are steep, as under heavy tails, those of MALA stay for long where they are.
+    """
+    paths = np.empty((n_chains, n_steps + 1))
+    paths[:, 0] = _exact_draws(case, rng, n_chains)
+    for path in paths:
+        _, info = sampler.run(rng, sampler.init(path[:1]), n_steps, keep_every=1)
+        path[1:] = info.positions[:, 0]
+    return paths
+
+
 def _one_dimension(seed: int) -> CheckResult:
     from scinn import inverse
 
@@ -290,18 +305,15 @@ def _one_dimension(seed: int) -> CheckResult:
     else:
         sampler = bound_sampler(name, case.target, rng)
     wanted = _quadrature(case, name, sampler)
-    n = 20_000 if case.compiled else 2_000
-    start = _exact_draws(case, rng, 1)
-    _, info = sampler.run(rng, sampler.init(start), n, keep_every=1)
-    path = np.concatenate([start, info.positions[:, 0]])
-    jump = np.diff(path)
-    chains = {
+    paths = _stationary_paths(case, sampler, rng, *((300, 50) if case.compiled else (60, 25)))
+    jump = np.diff(paths, axis=1)
+    rows = {
         "accepted": (jump != 0.0).astype(float),
         "squared jump": jump**2,
-        "product": path[1:] * path[:-1],
-        "position": path[1:],
+        "product": paths[:, 1:] * paths[:, :-1],
+        "position": paths[:, 1:],
     }
-    scores = {label: batch_score(chain, wanted[label]) for label, chain in chains.items()}
+    scores = {label: batch_score(own.ravel(), wanted[label], len(paths)) for label, own in rows.items()}
     # A reversible chain moves nowhere on average: a check of the quadrature's own acceptance.
     scores["move"] = 0.0 if abs(wanted["move"]) < 2e-3 else np.inf
     label = max(scores, key=lambda key: scores[key])
@@ -315,16 +327,11 @@ def _known_law(seed: int) -> CheckResult:
     case = one_number(rng)
     name = str(rng.choice(PLAIN))
     sampler = bound_sampler(name, case.target, rng)
-    every, n = (25, 15_000) if case.compiled else (15, 2_400)
-    state = sampler.init(_exact_draws(case, rng, 1))
-    if name == "AdaptivePCN":
-        state = sampler.warmup(rng, state, 200)
-    _, info = sampler.run(rng, state, n, keep_every=every)
+    ends = _stationary_paths(case, sampler, rng, *((600, 40) if case.compiled else (150, 15)))[:, -1]
     x = np.linspace(-8.0, 8.0, 20_001)
     cdf = np.cumsum(np.exp(-case.misfit(x) - 0.5 * x**2))
-    score = law_score(info.positions[:, 0], lambda value: np.interp(value, x, cdf / cdf[-1]))
-    # Draws that far apart are nearly independent; what is left of their dependence is allowed for.
-    return verdict(f"{name}: law of a chain on the line", score, 1.4 * limit(), repr(sampler))
+    score = law_score(ends, lambda value: np.interp(value, x, cdf / cdf[-1]))
+    return verdict(f"{name}: law of the ends of chains on the line", score, limit(), repr(sampler))
 
 
 def _linear_moments(seed: int) -> CheckResult:
@@ -469,9 +476,10 @@ def _calibrated(seed: int) -> CheckResult:
     rng = np.random.default_rng(seed)
     name = str(rng.choice([*PLAIN, "CollapsedPCN", "CollapsedInfHMC"]))
     prior, draw, simulate, posterior = tiny_case()
-    options = (
-        {"n_steps": 2, "n_inner": 5} if rng.random() < 0.5 else {"method": "sbc", "n_steps": 10, "n_draws": 9}
-    )
+    options: dict[str, Any] = {"n_steps": 3, "n_inner": 5}
+    if name in ("EllipticalSlice", "CollapsedPCN") and rng.random() < 0.7:
+        # Ranks are uniform among draws that are nearly independent of each other, which takes a sampler that mixes fast.
+        options = {"method": "sbc", "n_steps": 25, "n_draws": 7}
     size = np.random.default_rng(seed)
 
     def bound(data: np.ndarray) -> Any:
@@ -483,7 +491,6 @@ def _calibrated(seed: int) -> CheckResult:
         simulate=simulate,
         functions=calibration_functions(prior),
         n_replicates=40,
-        n_warmup=50,
         alpha=1e-6,
         rng=seed,
         **options,

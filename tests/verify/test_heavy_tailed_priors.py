@@ -149,14 +149,19 @@ def test_a_transposed_convolution_is_found(monkeypatch):
     assert failures("operator-orientation") == 8
 
 
-def test_a_square_root_without_its_root_is_found(monkeypatch):
-    from scinn.inverse.ensembles import algebra, etki
+def test_too_wide_a_square_root_update_is_found(monkeypatch):
+    from scinn.inverse import ensembles
+    from scinn.inverse.ensembles import eki, etki
 
-    def plain(own, residuals):
-        return ((residuals @ own.data.T) * own.values) @ own.members.T
+    true = etki.etki_update
 
-    assert etki.gain_weights is algebra.gain_weights
-    monkeypatch.setattr(etki, "gain_weights", plain)
+    def wrong(ensemble, predicted, data, alpha=1.0):
+        updated = true(ensemble, predicted, data, alpha)
+        mean = updated.mean(axis=0)
+        return mean + 1.01 * (updated - mean)
+
+    for module in (etki, eki, ensembles):
+        monkeypatch.setattr(module, "etki_update", wrong)
     assert failures("square-root-update") == 8
     assert failures("inversion-trajectory") == 8
 
