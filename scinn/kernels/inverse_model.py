@@ -23,6 +23,7 @@ from scinn.kernels.network_field import (
     apply_operator,
     apply_rows,
     backward,
+    dots,
     forward,
     n_coordinates,
     n_weights,
@@ -44,7 +45,7 @@ __all__ = [
 _ROWS = 16
 
 
-@jit
+@jit(inline="always")
 def _evaluate(model, xi, work, with_slopes):
     """Set the weights, run the network if there is one, and return what the operator acts on."""
     set_weights(model, xi, work.weights)
@@ -87,20 +88,18 @@ def predict(model, xi, work, f):
 
 
 @jit
-def _residual_misfit(model, work, values, stop_above):
-    """Fill ``residual`` with F - r and return half of its square, or a part of that which is above ``stop_above``."""
-    separable = model.right.size > 0
-    if separable:
-        apply_middle(model, values, work.middle)
-    columns = model.right.shape[0] if separable else 1
-    step, rows = 4 if separable else _ROWS, model.left.shape[0]
+def _dense_misfit(left, values, inverse_sd, data, residual, stop_above):
+    """Return half of the squared residual of a dense operator, or a part of that which is above ``stop_above``."""
+    rows, n = left.shape
+    flat = left.reshape(left.size)
     total = 0.0
-    for first in range(0, rows, step):
-        last = min(first + step, rows)
-        apply_rows(model, values, work.middle, work.zero, first, last, work.residual)
-        for i in range(first * columns, last * columns):
-            work.residual[i] -= model.data[i]
-            total += work.residual[i] * work.residual[i]
+    for first in range(0, rows, _ROWS):
+        last = min(first + _ROWS, rows)
+        dots(flat, first * n, n, values, 0, 0, residual, first, 1, 1, last - first, 1, n)
+        for i in range(first, last):
+            gap = residual[i] * inverse_sd[i] - data[i]
+            residual[i] = gap
+            total += gap * gap
         # Squares only add to a sum, in floats too.
         if 0.5 * total > stop_above:
             return 0.5 * total
@@ -108,6 +107,34 @@ def _residual_misfit(model, work, values, stop_above):
 
 
 @jit
+def _separable_misfit(model, work, values, stop_above):
+    """Return the same for a separable operator."""
+    apply_middle(model, values, work.middle)
+    columns, rows = model.right.shape[0], model.left.shape[0]
+    total = 0.0
+    for first in range(0, rows, 4):
+        last = min(first + 4, rows)
+        apply_rows(model, values, work.middle, work.zero, first, last, work.residual)
+        for i in range(first * columns, last * columns):
+            work.residual[i] -= model.data[i]
+            total += work.residual[i] * work.residual[i]
+        if 0.5 * total > stop_above:
+            return 0.5 * total
+    return 0.5 * total if total == total else math.inf
+
+
+@jit(inline="always")
+def _residual_misfit(model, work, values, stop_above):
+    """Fill ``residual`` with F - r and return half of its square, or a part of that which is above ``stop_above``."""
+    # Models are long argument lists: passing them costs more than a small product does.
+    if model.right.size > 0:
+        value = _separable_misfit(model, work, values, stop_above)
+    else:
+        value = _dense_misfit(model.left, values, model.inverse_sd, model.data, work.residual, stop_above)
+    return value
+
+
+@jit(inline="always")
 def misfit(model, xi, work, stop_above):
     """Return the misfit; where it is above ``stop_above``, the result may be anything above."""
     if model.collapsed:

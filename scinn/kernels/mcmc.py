@@ -62,7 +62,7 @@ def fill_normal(rng, out):
         out[j] = rng.standard_normal()
 
 
-@jit
+@jit(inline="always")
 def finish(model, work, i, n, position, last, noise, keep_every, positions, row, entries):
     """Draw the last layer where it is seen, keep the position where asked, and write the row of the trace."""
     for k in range(len(entries)):

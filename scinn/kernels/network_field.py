@@ -84,7 +84,7 @@ class Workspace(NamedTuple):
     zero: np.ndarray
 
 
-@jit
+@jit(inline="always")
 def block_size(model, k):
     """Return the number of weights in block k."""
     if model.kind == 0:
@@ -286,7 +286,7 @@ def dots(a, a0, a_row, b, b0, b_row, c, c0, c_row, c_col, rows, columns, inner):
             c[at + i3 * c_row], c[to + i3 * c_row] = s3, t3
 
 
-@jit
+@jit(inline="always")
 def set_weights(model, xi, weights):
     """Fill ``weights`` with ``s T(xi)``, block by block."""
     x0 = w0 = 0
@@ -299,21 +299,22 @@ def set_weights(model, xi, weights):
 
 
 @jit
-def _scale(values, factor):
-    for j in range(len(values)):
-        values[j] *= factor
+def _scale(values, start, end, factor):
+    if factor != 1.0:
+        for j in range(start, end):
+            values[j] *= factor
 
 
-@jit
+@jit(inline="always")
 def scale_weights(model, weights):
     """Multiply the unit laws' values, or gradients by weights, with the scales, in place."""
     at = 0
     for k in range(len(model.laws) - model.collapsed):
         end = at + block_size(model, k)
         middle = end if model.kind == 0 else end - model.widths[k + 1]
-        _scale(weights[at:middle], model.weight_scales[k])
+        _scale(weights, at, middle, model.weight_scales[k])
         if middle < end:
-            _scale(weights[middle:end], model.bias_scales[k])
+            _scale(weights, middle, end, model.bias_scales[k])
         at = end
 
 
@@ -497,7 +498,7 @@ def apply_middle(model, u, middle):
     dots(u, 0, n_b, model.right.reshape(m_b * n_b), 0, n_b, middle, 0, m_b, 1, n_a, m_b, n_b)
 
 
-@jit
+@jit(inline="always")
 def apply_rows(model, u, middle, zero, first, last, out):
     """Fill ``out`` with the whitened operator's values of rows first to last of ``left``."""
     n = model.left.shape[1]

@@ -88,7 +88,7 @@ CHAINS: dict[str, dict[str, int]] = {
 EVIDENCE: dict[str, dict[str, int]] = {
     "smoke": {"n_particles": 40, "n_moves": 4},
     "quick": {"n_particles": 100, "n_moves": 50},
-    "full": {"n_particles": 400, "n_moves": 200},
+    "full": {"n_particles": 200, "n_moves": 200},
 }
 N_EVIDENCE: dict[str, int] = {"smoke": 1, "quick": 3, "full": 10}
 SHARES: dict[str, dict[str, int]] = {

@@ -1,4 +1,4 @@
-"""Every sampler draws from the posterior: the joint test of Geweke, simulation-based calibration; planted bugs are caught."""
+"""Every sampler passes the joint test of Geweke and simulation-based calibration; planted bugs are caught."""
 
 from __future__ import annotations
 
@@ -225,24 +225,24 @@ def test_the_prior_in_the_ratio_is_caught_by_calibration():
     assert not result
 
 
-# A narrow part and a wide one: where the step size follows the last answers, the narrow part is left too seldom.
+# Half of the mass is in a narrow part, which a step size that follows the last answers enters too seldom.
 
 
 def two_scales(u):
-    return 0.5 * float(((u[0] - 0.3) / 0.05) ** 2) if u[0] > 0.3 else 0.0
+    return 0.0 if u[0] < 0.0 else 0.5 * float((u[0] / 0.05) ** 2) - math.log(20.0)
 
 
 def two_scales_draw(rng):
     while True:
         u = rng.standard_normal(1)
-        if rng.random() < math.exp(-two_scales(u)):
+        if rng.random() < math.exp(-two_scales(u)) / 20.0:
             return u
 
 
-@pytest.mark.parametrize(("forever", "passes"), [(0.0, True), (2.0, False)])
+@pytest.mark.parametrize(("forever", "passes"), [(0.0, True), (1.0, False), (2.0, False)])
 def test_adapting_forever_is_caught(forever, passes):
     sampler = CrankNicolson(two_scales, forever=forever)
-    assert bool(check_invariance(sampler, draw=two_scales_draw, n_replicates=800, n_steps=40)) is passes
+    assert bool(check_invariance(sampler, draw=two_scales_draw, n_replicates=500, n_steps=40)) is passes
 
 
 def test_warmed_up_samplers_adapt_no_more():
@@ -384,6 +384,6 @@ class Slice:
 )
 def test_prior_means(sampler, passes):
     result = check_invariance(
-        sampler, draw=shifted_draw, n_replicates=400, n_steps=15, moments={"position[0]": 5.0}
+        sampler, draw=shifted_draw, n_replicates=800, n_steps=10, moments={"position[0]": 5.0}
     )
     assert bool(result) is passes, result
