@@ -205,7 +205,9 @@ class _Weights:
                 raise ValueError(f"law {law.name!r} has no density in closed form; use coordinates='white'")
         scales = np.concatenate([posterior.model.weight_scales, posterior.model.bias_scales])
         if posterior.model.kind == 1 and np.any(scales == 0.0):
-            raise ValueError("a layer's scale is 0, so that its weights are no coordinates; use coordinates='white'")
+            raise ValueError(
+                "a layer's scale is 0, so that its weights are no coordinates; use coordinates='white'"
+            )
         self.posterior = posterior
         ends = np.cumsum([0, *(size for _, size in posterior.blocks)])
         self.dim = int(ends[-1])

@@ -528,7 +528,10 @@ def _ensemble_claim(method: str) -> Claim:
         )
         rule = "mean relative error <= 0.4 from local and >= 0.8 from prior ensembles; direction holds: local lower"
     else:
-        statement = "Ensemble Kalman inversion, iterated to the noise level, reconstructs jumps from an ensemble around one network."
+        statement = (
+            "Ensemble Kalman inversion, iterated to the noise level, reconstructs jumps from an ensemble around one "
+            "network."
+        )
         rule = "mean relative error <= 0.4 from local ensembles; direction holds: <= 0.8"
     return Claim(
         paper=PAPER,
@@ -543,7 +546,8 @@ def _ensemble_claim(method: str) -> Claim:
             if smoother
             else "EKI with steps of 1 until the discrepancy principle stops it"
         )
-        + "; Cauchy, Cauchy, Gaussian; the local ensemble has spread 0.1 around a draw of the prior. Error of the mean function.",
+        + "; Cauchy, Cauchy, Gaussian; the local ensemble has spread 0.1 around a draw of the prior. Error of the mean "
+        "function.",
         success_rule="reproduced: " + rule,
         unit="",
         budgets={b: {**ENSEMBLE[b], "n_seeds": n_runs[b]} for b in ENSEMBLE},

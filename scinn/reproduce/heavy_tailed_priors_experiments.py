@@ -151,8 +151,7 @@ def control(params: dict[str, Any], seed: int) -> dict[str, Any]:
     if method == "tv":
         field = tv_map(problem, setting).field
     elif method == "gp":
-        prior = GaussianProcessPrior("exponential", length_scale=setting, std=0.5)
-        field = prior.posterior(problem).mean
+        field = GaussianProcessPrior("exponential", length_scale=setting, std=0.5).posterior(problem).mean
     else:
         prior = CauchyDifferencePrior(setting) if method == "cauchy-difference" else BesovPrior(scale=setting)
         # The field's own density, as users of these priors maximise it.
@@ -193,6 +192,7 @@ def uncertainty(params: dict[str, Any], seed: int) -> dict[str, Any]:
         CollapsedPCN, posterior, n_draws=params["n_draws"], n_chains=params["n_chains"], n_warmup=params["n_warmup"],
         thin=params["thin"], keep_positions=False, rng=Key(seed).child("chains"),
     )  # fmt: skip
+    assert chains.fields is not None
     fields = chains.fields.reshape(-1, problem.grid.n)
     low, median, high = np.quantile(fields, (0.05, 0.5, 0.95), axis=0)
     x, sd = problem.grid.points[:, 0], fields.std(axis=0)
@@ -295,7 +295,8 @@ def dimension(params: dict[str, Any], seed: int) -> dict[str, Any]:
                 tuned = kind(posterior)
                 found = tuned.warmup(rng, tuned.init(state.position, rng), params["n_warmup"])
                 steps[name] = float(getattr(found, option))
-            sampler = kind(posterior, **{option: steps[name]})
+            fixed: dict[str, Any] = {option: steps[name]}
+            sampler = kind(posterior, **fixed)
             _, info = sampler.run(rng, sampler.init(state.position, rng), params["n_steps"])
             out[name].append(float(info.acceptance_rate))
     return out | {"beta": steps["pcn"], "step_size": steps["rwm"]}
@@ -306,12 +307,13 @@ def ensemble(params: dict[str, Any], seed: int) -> dict[str, Any]:
     problem = _line(params, seed)
     posterior = Posterior(_network(params), problem)
     local = params["init"] == "local"
+    options: dict[str, Any] = {"step": 1.0} if params["method"] == "eki" else {"inflation": "adaptive"}
     with warnings.catch_warnings():
         # Starting from the prior is the very thing to be shown.
         warnings.simplefilter("ignore", ScinnWarning)
         method = EnsembleKalman(
             posterior, params["n_members"], method=params["method"], init=params["init"], spread=0.1,
-            max_iterations=params["max_iter"], **({"step": 1.0} if params["method"] == "eki" else {"inflation": "adaptive"}),
+            max_iterations=params["max_iter"], **options,
             centre=posterior.prior.sample(Key(seed).child("centre")) if local else None,
         )  # fmt: skip
         found = method.run(Key(seed).child("ensemble"))

@@ -165,7 +165,7 @@ def _plane(results: Results) -> FigureSpec | None:
         return None
     figure = new_figure(2.3 * len(panels) + 0.6, 2.7)
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    image = None
+    image: Any = None
     for ax, (title, values) in zip(axes, panels, strict=True):
         image = ax.imshow(values, origin="lower", extent=(-1, 1, -1, 1), vmin=-1.1, vmax=1.3, cmap="RdBu_r")
         ax.set_title(title, fontsize=8)

@@ -136,7 +136,9 @@ def _acceptance(seed: int) -> CheckResult:
     worst, n_compared = 0.0, 0
     for _ in range(40):
         u = state.position
-        state, info = sampler.step(rng, state)
+        # Proposals from where gradients are steep may overflow, and are rejected.
+        with np.errstate(over="ignore", invalid="ignore"):
+            state, info = sampler.step(rng, state)
         if not info.accepted or info.acceptance_probability in (0.0, 1.0):
             continue
         v = state.position
@@ -284,7 +286,8 @@ def _stationary_paths(
     paths = np.empty((n_chains, n_steps + 1))
     paths[:, 0] = _exact_draws(case, rng, n_chains)
     for path in paths:
-        _, info = sampler.run(rng, sampler.init(path[:1]), n_steps, keep_every=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            _, info = sampler.run(rng, sampler.init(path[:1]), n_steps, keep_every=1)
         path[1:] = info.positions[:, 0]
     return paths
 

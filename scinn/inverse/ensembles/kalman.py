@@ -165,9 +165,10 @@ class EnsembleKalman:
         learned = "the output's bias" if odd else "the last layer"
         warnings.warn(
             f"init is 'prior' and the prior is a network: by its symmetries every coordinate but those of {learned} is "
-            "uncorrelated with the data over draws from the prior, so that the first update follows sampling noise; smoothers "
-            "end there, and EKI leaves it only by the chance that its members contract to one side. Use init='local', around "
-            "a MAP estimate (centre=) or one draw; scinn.inverse.ensembles.symmetry_report shows the correlations",
+            "uncorrelated with the data over draws from the prior, so that the first update follows sampling noise; "
+            "smoothers end there, and EKI leaves it only by the chance that its members contract to one side. Use "
+            "init='local', around a MAP estimate (centre=) or one draw; scinn.inverse.ensembles.symmetry_report shows the "
+            "correlations",
             ScinnWarning,
             stacklevel=3,
         )
