@@ -328,7 +328,7 @@ def map_estimate(
     >>> len(result.minima), result.best.objective <= result.minima[1].objective
     (2, True)
     """
-    from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     check_choice(coordinates, "coordinates", COORDINATES)
     if not posterior.differentiable:
@@ -348,31 +348,42 @@ def map_estimate(
         if begin.ndim != 2 or begin.shape[1] != posterior.dim:
             raise ValueError(f"starts has shape {np.shape(starts)}; (n_starts, {posterior.dim}) is wanted")
 
+    minima = []
+    # The products are small: more threads of BLAS only wait for each other.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for number, xi in enumerate(begin):
+            minimum = _descend(objective, xi, number, max_iter, memory, tol)
+            minima.append(minimum)
+            if callback is not None:
+                callback(minimum)
+    return MapResult(tuple(sorted(minima, key=lambda m: m.objective)), coordinates, posterior)
+
+
+def _descend(
+    objective: Any, xi: np.ndarray, number: int, max_iter: int, memory: int, tol: float
+) -> MapMinimum:
+    """Minimise from one start."""
+    from scipy.optimize import minimize
+
     def guarded(point: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = objective(point)
         if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
             return _WALL, np.zeros_like(point)
         return value, gradient
 
-    minima = []
-    for number, xi in enumerate(begin):
-        found = minimize(
-            guarded, objective.start(xi), jac=True, method="L-BFGS-B",
-            options={"maxiter": max_iter, "maxfun": 4 * max_iter, "maxcor": memory, "ftol": tol, "gtol": 1e-8},
-        )  # fmt: skip
-        white = objective.end(found.x)
-        minimum = MapMinimum(
-            xi=white,
-            field=posterior.field(white),
-            objective=float(found.fun),
-            misfit=posterior.misfit(white),
-            gradient_norm=float(np.linalg.norm(found.jac)),
-            n_iter=int(found.nit),
-            n_evaluations=int(found.nfev),
-            converged=bool(found.success),
-            start=number,
-        )
-        minima.append(minimum)
-        if callback is not None:
-            callback(minimum)
-    return MapResult(tuple(sorted(minima, key=lambda m: m.objective)), coordinates, posterior)
+    found = minimize(
+        guarded, objective.start(xi), jac=True, method="L-BFGS-B",
+        options={"maxiter": max_iter, "maxfun": 4 * max_iter, "maxcor": memory, "ftol": tol, "gtol": 1e-8},
+    )  # fmt: skip
+    white = objective.end(found.x)
+    return MapMinimum(
+        xi=white,
+        field=objective.posterior.field(white),
+        objective=float(found.fun),
+        misfit=objective.posterior.misfit(white),
+        gradient_norm=float(np.linalg.norm(found.jac)),
+        n_iter=int(found.nit),
+        n_evaluations=int(found.nfev),
+        converged=bool(found.success),
+        start=number,
+    )

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 from scipy.linalg import cho_factor, cho_solve
+from threadpoolctl import threadpool_limits
 
 from scinn._input import check_in_range, check_positive_int
 from scinn._plot import axes_or_new
@@ -256,6 +257,8 @@ class _Solver:
         residuals = [self.data - f @ np.linalg.lstsq(f, self.data)[0] for f in columns]
         return 0.5 * float(residuals[0] @ residuals[0]), 0.5 * float(residuals[1] @ residuals[1])
 
+    # More threads of BLAS only wait for each other in products of this size.
+    @threadpool_limits.wrap(limits=1, user_api="blas")
     def minimise(self, weight: float, u: np.ndarray) -> TVResult:
         strength = weight * self.factor
         slopes = [d @ u for d in self.differences]
