@@ -435,6 +435,11 @@ def sign_flip_test(differences: Sequence[float]) -> float:
     float
         p value; 1.0 for an empty sequence. The smallest possible is ``2 ** -n``.
 
+    Raises
+    ------
+    ValueError
+        For NaN or infinity.
+
     Examples
     --------
     >>> sign_flip_test([1.0, 2.0, 0.5])
@@ -444,6 +449,10 @@ def sign_flip_test(differences: Sequence[float]) -> float:
     n = d.size
     if n == 0:
         return 1.0
+    if not np.all(np.isfinite(d)):
+        raise ValueError(
+            f"differences holds {d[~np.isfinite(d)][0]}; the sign-flip test takes finite numbers"
+        )
     observed = d.sum()
     if n <= 16:
         patterns = ((np.arange(2**n)[:, None] >> np.arange(n)) & 1) * 2 - 1

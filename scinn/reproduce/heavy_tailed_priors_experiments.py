@@ -15,26 +15,20 @@ import numpy as np
 from scinn.exceptions import ScinnWarning
 from scinn.inverse import (
     PCN,
-    SMC,
-    BesovPrior,
-    CauchyDifferencePrior,
     CollapsedPCN,
     EnsembleKalman,
-    GaussianProcessPrior,
     InverseProblem,
     Posterior,
-    RandomWalk,
     StableNNPrior,
     deconvolution_1d,
     deconvolution_2d,
     map_estimate,
     sample,
-    tv_map,
 )
 from scinn.random import Key
 from scinn.reproduce.heavy_tailed_priors_protocol import LAWS
 
-__all__ = ["EXPERIMENTS"]
+__all__ = ["EXPERIMENTS", "line_problem", "small_posterior", "square_problem"]
 
 
 def _random_steps(rng: np.random.Generator) -> Callable[[np.ndarray], np.ndarray]:
@@ -78,7 +72,7 @@ def _truth(name: str, seed: int) -> Any:
     return name if draw is None else draw(Key(seed).child("truth").generator())
 
 
-def _line(params: dict[str, Any], seed: int) -> InverseProblem:
+def line_problem(params: dict[str, Any], seed: int) -> InverseProblem:
     """Return the deconvolution with 129 unknowns and 65 data."""
     return deconvolution_1d(
         129, width=0.05, noise_std=0.02, truth=_truth(params["truth"], seed),
@@ -86,7 +80,7 @@ def _line(params: dict[str, Any], seed: int) -> InverseProblem:
     )  # fmt: skip
 
 
-def _square(params: dict[str, Any], seed: int) -> InverseProblem:
+def square_problem(params: dict[str, Any], seed: int) -> InverseProblem:
     """Return the deconvolution in the plane: a quarter of the grid's points have data."""
     truth = "random-blocks" if params["truth"] == "random-jumps" else params["truth"]
     return deconvolution_2d(
@@ -127,7 +121,7 @@ def _estimates(posterior: Posterior, params: dict[str, Any], seed: int) -> tuple
 
 def map_1d(params: dict[str, Any], seed: int) -> dict[str, Any]:
     """MAP estimate of a network on the line, from many starts."""
-    problem = _line(params, seed)
+    problem = line_problem(params, seed)
     found, out = _estimates(Posterior(_network(params), problem), params, seed)
     return out | {
         "x": problem.grid.points[:, 0],
@@ -139,28 +133,9 @@ def map_1d(params: dict[str, Any], seed: int) -> dict[str, Any]:
 
 def map_2d(params: dict[str, Any], seed: int) -> dict[str, Any]:
     """MAP estimate of a network in the plane."""
-    problem = _square(params, seed)
+    problem = square_problem(params, seed)
     found, out = _estimates(Posterior(_network(params, 2), problem), params, seed)
     return out | {"field": found.best.field, "truth": problem.truth}
-
-
-def control(params: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Estimate of a prior that is no network, with one setting."""
-    problem = _line(params, seed) if params["dimension"] == 1 else _square(params, seed)
-    method, setting = params["method"], params["setting"]
-    if method == "tv":
-        field = tv_map(problem, setting).field
-    elif method == "gp":
-        field = GaussianProcessPrior("exponential", length_scale=setting, std=0.5).posterior(problem).mean
-    else:
-        prior = CauchyDifferencePrior(setting) if method == "cauchy-difference" else BesovPrior(scale=setting)
-        # The field's own density, as users of these priors maximise it.
-        field = map_estimate(
-            Posterior(prior, problem), coordinates="weight", n_starts=1, start_scale=0.1, max_iter=3000,
-            rng=Key(seed).child("starts")
-        ).best.field  # fmt: skip
-    field = np.reshape(field, problem.grid.shape)
-    return {"best": problem.relative_error(field), "field": field}
 
 
 def _near(x: np.ndarray, truth: np.ndarray, reach: float) -> np.ndarray:
@@ -169,7 +144,7 @@ def _near(x: np.ndarray, truth: np.ndarray, reach: float) -> np.ndarray:
     return np.min(np.abs(x[:, None] - places), axis=1) <= reach
 
 
-def _small(params: dict[str, Any], seed: int) -> Posterior:
+def small_posterior(params: dict[str, Any], seed: int) -> Posterior:
     """Return the posterior of a small network on 65 points, with strong noise unless the parameters say otherwise."""
     noise = params.get("noise", 0.1)
     problem = deconvolution_1d(
@@ -185,7 +160,7 @@ def _small(params: dict[str, Any], seed: int) -> Posterior:
 
 def uncertainty(params: dict[str, Any], seed: int) -> dict[str, Any]:
     """Posterior of a small network, sampled with the last layer integrated out: where it is unsure, and whether rightly."""
-    posterior = _small(params, seed)
+    posterior = small_posterior(params, seed)
     problem = posterior.problem
     assert problem.truth is not None
     chains = sample(
@@ -216,7 +191,7 @@ def uncertainty(params: dict[str, Any], seed: int) -> dict[str, Any]:
 
 def collapsing(params: dict[str, Any], seed: int) -> dict[str, Any]:
     """Effective draws of a step of pCN, with and without the last layer integrated out."""
-    posterior = _small(params, seed)
+    posterior = small_posterior(params, seed)
     out = {}
     for name, sampler in (("plain", PCN), ("collapsed", CollapsedPCN)):
         chains = sample(
@@ -231,15 +206,6 @@ def collapsing(params: dict[str, Any], seed: int) -> dict[str, Any]:
             "r_hat": float(np.max(chains.rhat())),
         }
     return out
-
-
-def evidence(params: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Log evidence of the data under a prior, by sequential Monte Carlo on the collapsed posterior."""
-    target = _small(params, seed).collapse()
-    sampler = SMC(target, n_particles=params["n_particles"], n_moves=params["n_moves"])
-    rng = Key(seed).child("smc").generator()
-    state, _ = sampler.run(rng, sampler.init(None, rng))
-    return {"log_evidence": float(state.log_evidence), "n_stages": int(state.n_stages)}
 
 
 def shares(params: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -273,38 +239,9 @@ def prior_draws(params: dict[str, Any], seed: int) -> dict[str, Any]:
     }
 
 
-def dimension(params: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Acceptance of two samplers at one step size as the width of the network grows, data fixed."""
-    problem = deconvolution_1d(
-        65, width=0.08, noise_std=0.2, inverse_crime=True, rng=Key(seed).child("noise")
-    )
-    out: dict[str, Any] = {"widths": params["widths"], "dims": [], "pcn": [], "rwm": [], "rwm_scaled": []}
-    steps: dict[str, float] = {}
-    for width in params["widths"]:
-        prior = StableNNPrior(
-            [1, width, 1], law=("gaussian", "cauchy"), weight_scale=(10, 1), bias_scale=(10, 0.5)
-        )
-        posterior = Posterior(prior, problem)
-        key = Key(seed).child("width", width)
-        out["dims"].append(posterior.dim)
-        rng = key.generator()
-        pilot = PCN(posterior)
-        state = pilot.warmup(rng, pilot.init(prior.sample(rng), rng), params["n_warmup"])
-        for name, kind, option in (("pcn", PCN, "beta"), ("rwm", RandomWalk, "step_size")):
-            if name not in steps:
-                tuned = kind(posterior)
-                found = tuned.warmup(rng, tuned.init(state.position, rng), params["n_warmup"])
-                steps[name] = float(getattr(found, option))
-            fixed: dict[str, Any] = {option: steps[name]}
-            sampler = kind(posterior, **fixed)
-            _, info = sampler.run(rng, sampler.init(state.position, rng), params["n_steps"])
-            out[name].append(float(info.acceptance_rate))
-    return out | {"beta": steps["pcn"], "step_size": steps["rwm"]}
-
-
 def ensemble(params: dict[str, Any], seed: int) -> dict[str, Any]:
     """Ensemble Kalman inversion of the line's data from two initial ensembles."""
-    problem = _line(params, seed)
+    problem = line_problem(params, seed)
     posterior = Posterior(_network(params), problem)
     local = params["init"] == "local"
     options: dict[str, Any] = {"step": 1.0} if params["method"] == "eki" else {"inflation": "adaptive"}
@@ -329,12 +266,9 @@ def ensemble(params: dict[str, Any], seed: int) -> dict[str, Any]:
 EXPERIMENTS = {
     "map_1d": map_1d,
     "map_2d": map_2d,
-    "control": control,
     "uncertainty": uncertainty,
     "collapsing": collapsing,
-    "evidence": evidence,
     "shares": shares,
     "prior_draws": prior_draws,
-    "dimension": dimension,
     "ensemble": ensemble,
 }

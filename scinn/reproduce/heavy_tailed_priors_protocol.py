@@ -87,19 +87,19 @@ CHAINS: dict[str, dict[str, int]] = {
 }
 EVIDENCE: dict[str, dict[str, int]] = {
     "smoke": {"n_particles": 40, "n_moves": 4},
-    "quick": {"n_particles": 100, "n_moves": 50},
-    "full": {"n_particles": 200, "n_moves": 200},
+    "quick": {"n_particles": 50, "n_moves": 100},
+    "full": {"n_particles": 100, "n_moves": 600},
 }
-N_EVIDENCE: dict[str, int] = {"smoke": 1, "quick": 3, "full": 10}
+N_EVIDENCE: dict[str, int] = {"smoke": 1, "quick": 2, "full": 6}
 SHARES: dict[str, dict[str, int]] = {
     "smoke": {"n_draws": 50},
     "quick": {"n_draws": 400},
     "full": {"n_draws": 4000},
 }
 DIMENSION: dict[str, dict[str, Any]] = {
-    "smoke": {"widths": [5, 10], "n_warmup": 300, "n_steps": 500},
-    "quick": {"widths": [10, 40, 160], "n_warmup": 5_000, "n_steps": 10_000},
-    "full": {"widths": [10, 40, 160, 640], "n_warmup": 20_000, "n_steps": 40_000},
+    "smoke": {"widths": [5, 20], "n_states": 1, "n_warmup": 300, "n_steps": 500},
+    "quick": {"widths": [10, 40, 160], "n_states": 3, "n_warmup": 5_000, "n_steps": 5_000},
+    "full": {"widths": [10, 40, 160, 640], "n_states": 5, "n_warmup": 10_000, "n_steps": 10_000},
 }
 ENSEMBLE: dict[str, dict[str, int]] = {
     "smoke": {"width": 20, "n_members": 40, "max_iter": 5},
