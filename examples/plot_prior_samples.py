@@ -27,21 +27,33 @@ for law in ("gaussian", "cauchy"):
         share = np.median(steps.max(axis=1) / steps.sum(axis=1))
         print(f"{law:>8}, {n:>4} points: the largest step is {100 * share:.2f} % of the variation (median)")
 
+
 # %%
 # **What the paper claims**: with heavy-tailed weights the functions look discontinuous already at finite width, in any
 # dimension.
 #
 # **What you see**: Gaussian weights make smooth functions. With Cauchy weights single weights are so large that their unit
 # switches within less than a pixel: jumps on the line, edges along lines and curves in the square. (Each function is
-# divided by its largest value, which for Cauchy weights differs by orders of magnitude.)
+# scaled to the range from 0 to 1; for Cauchy weights the ranges differ by orders of magnitude.)
+def scaled(values):
+    """Map the range of a function to 0 to 1."""
+    return (values - values.min()) / np.ptp(values)
+
+
 figure, axes = plt.subplots(2, 4, figsize=(12, 5.2), layout="constrained", width_ratios=(1.8, 1, 1, 1))
 for row, law in zip(axes, ("gaussian", "cauchy")):
     line = StableNNPrior([1, 50, 50, 50, 1], law=law, **options)
     for values in line.sample(1, 4, x):
-        row[0].plot(x, values / np.abs(values).max(), lw=1)
-    row[0].set(ylabel=f"{law.capitalize()} weights\nu / max|u|", xlabel="x")
+        row[0].plot(x, scaled(values), lw=1)
+    row[0].set(ylabel=f"{law.capitalize()} weights\nu, scaled", xlabel="x")
     square = StableNNPrior([2, 50, 50, 50, 1], law=law, **options)
     for ax, values in zip(row[1:], square.sample(2, 3, points)):
-        image = values.reshape(64, 64) / np.abs(values).max()
-        ax.imshow(image, origin="lower", extent=(-1, 1, -1, 1), cmap="RdBu_r", vmin=-1, vmax=1)
+        ax.imshow(
+            scaled(values).reshape(64, 64),
+            origin="lower",
+            extent=(-1, 1, -1, 1),
+            cmap="RdBu_r",
+            vmin=0,
+            vmax=1,
+        )
 plt.show()

@@ -13,17 +13,16 @@ whatever the grid (Cauchy: a = 1, Cauchy motion; Gaussian: a = 2, Brownian motio
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaln, ndtr
+from scipy.special import ndtr
 
 from scinn._input import as_float_array, check_in_range
 from scinn.inverse.gaussian_process import _mean_values
 from scinn.inverse.grids import Grid, as_grid
-from scinn.inverse.laws import Law, as_law
+from scinn.inverse.laws import as_law
 from scinn.inverse.linear_field import LinearField
 from scinn.random import RandomState
 
@@ -77,12 +76,7 @@ class CauchyDifferencePrior:
     @property
     def index(self) -> float:
         """The index a of the limiting stable process."""
-        name = self.law.name
-        if name == "cauchy":
-            return 1.0
-        if name.startswith("stable"):
-            return float(self.law.parameter)
-        return min(float(self.law.parameter), 2.0) if name.startswith("student_t") else 2.0
+        return float(self.law.index)
 
     def on(self, grid: Any) -> LinearField:
         """Return the prior on a grid of one axis, of any gaps.
@@ -147,7 +141,7 @@ class CauchyDifferencePrior:
             For a general stable law, whose density has no closed form, or repeated points.
         """
         z, scales = self._standardised(u, grid)
-        value = _neg_log_unit(self.law, z).sum(axis=-1) + np.log(scales).sum()
+        value = self.law.neg_log_density(z).sum(axis=-1) + np.log(scales).sum()
         return float(value) if value.ndim == 0 else value
 
     def neg_log_density_gradient(self, u: Any, grid: Any) -> np.ndarray:
@@ -171,7 +165,7 @@ class CauchyDifferencePrior:
         [0.0, 0.0, 0.0]
         """
         z, scales = self._standardised(u, grid)
-        slope = _score_unit(self.law, z) / scales
+        slope = self.law.score(z) / scales
         gradient = slope.copy()
         gradient[..., :-1] -= slope[..., 1:]
         return gradient
@@ -245,28 +239,3 @@ def _line(grid: Any) -> Grid:
             f"grid has {held.dimension} axes; increments are ordered along one: use BesovPrior or a network prior"
         )
     return held
-
-
-def _neg_log_unit(law: Law, z: np.ndarray) -> np.ndarray:
-    """Return minus the log density of a unit law, elementwise."""
-    if law.name == "cauchy":
-        return np.log1p(z**2) + math.log(math.pi)
-    if law.name == "gaussian":
-        return 0.5 * z**2 + 0.5 * math.log(2.0 * math.pi)
-    if law.name == "laplace":
-        return np.abs(z) + math.log(2.0)
-    df = float(law.parameter)
-    constant = gammaln(0.5 * df) - gammaln(0.5 * (df + 1.0)) + 0.5 * math.log(df * math.pi)
-    return 0.5 * (df + 1.0) * np.log1p(z**2 / df) + constant
-
-
-def _score_unit(law: Law, z: np.ndarray) -> np.ndarray:
-    """Return the derivative of :func:`_neg_log_unit`."""
-    if law.name == "cauchy":
-        return 2.0 * z / (1.0 + z**2)
-    if law.name == "gaussian":
-        return z
-    if law.name == "laplace":
-        return np.sign(z)
-    df = float(law.parameter)
-    return (df + 1.0) * z / (df + z**2)

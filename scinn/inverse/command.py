@@ -359,8 +359,6 @@ def invert_file(
     FileExistsError
         Where `out` is in use.
     """
-    from scinn.inverse.command_report import draw_figures, render_page
-
     say = callback or (lambda message: None)
     begun = time.perf_counter()
     folder = Path(out)
@@ -381,11 +379,7 @@ def invert_file(
     with threadpool_limits(limits=1, user_api="blas"):
         found = _compute(plan, scaled, map_only, checkpoint, say)
     say("writing the report")
-    threshold = None
-    if found.chains is not None:
-        threshold = default_threshold(found.chains.fields, n_grid=seen.grid.dimension)
-    arrays = _arrays(seen, scaled, found, threshold)
-    report = _report(seen, scaled, plan, found, arrays, threshold)
+    arrays, report = _results(seen, scaled, plan, found)
     report |= {
         "data_file": os.fspath(data),
         "out": os.fspath(out),
@@ -395,20 +389,7 @@ def invert_file(
     again = report["convergence"]["converged"] is False and not found.exact
     report["convergence"]["advice"] = _longer(plan, report["seconds"]) if again else None
     report = _numbers(report)
-    staged = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
-    staged.parent.mkdir(parents=True, exist_ok=True)
-    staged.mkdir()
-    try:
-        figures = draw_figures(report, arrays, staged)
-        report["files"] = sorted(
-            ["report.html", "result.npz", "result.json", *(name for f in figures for name in f.files)]
-        )
-        write_npz(staged / "result.npz", arrays, {"format": 1, "kind": "inversion", "scinn": __version__})
-        write_json(staged / "result.json", report)
-        write_text(staged / "report.html", render_page(report, figures))
-        _publish(staged, folder)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
+    _write(folder, report, arrays)
     return report
 
 
@@ -424,6 +405,26 @@ def _compute(
     return _sampled(plan, scaled, prior, checkpoint, say)
 
 
+def _write(folder: Path, report: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Write all files beside the folder and then move them there; the report learns their names."""
+    from scinn.inverse.command_report import draw_figures, render_page
+
+    staged = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
+    staged.parent.mkdir(parents=True, exist_ok=True)
+    staged.mkdir()
+    try:
+        figures = draw_figures(report, arrays, staged)
+        report["files"] = sorted(
+            ["report.html", "result.npz", "result.json", *(name for f in figures for name in f.files)]
+        )
+        write_npz(staged / "result.npz", arrays, {"format": 1, "kind": "inversion", "scinn": __version__})
+        write_json(staged / "result.json", report)
+        write_text(staged / "report.html", render_page(report, figures))
+        _publish(staged, folder)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
 def _publish(staged: Path, folder: Path) -> None:
     """Move a finished folder to its place: at once where that is free, else file by file."""
     if folder.is_dir() and any(folder.iterdir()):
@@ -435,6 +436,45 @@ def _publish(staged: Path, folder: Path) -> None:
     os.replace(staged, folder)
 
 
+def _results(
+    seen: Observation, scaled: ScaledProblem, plan: Plan, found: _Found
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Return what ``result.npz`` holds, and what is said of it."""
+    threshold = None
+    if found.chains is not None:
+        threshold = default_threshold(found.chains.fields, n_grid=seen.grid.dimension)
+    arrays = _arrays(seen, scaled, found, threshold)
+    return arrays, _report(seen, scaled, plan, found, arrays, threshold)
+
+
+def _errors(seen: Observation, found: _Found, arrays: dict[str, np.ndarray]) -> dict[str, float] | None:
+    """Return relative errors and the band's coverage, where the truth is known."""
+    if seen.truth is None:
+        return None
+    norm = float(np.linalg.norm(seen.truth)) or 1.0
+    errors: dict[str, float] = {
+        k: float(np.linalg.norm(arrays[k] - seen.truth)) / norm for k in ("map", "median") if k in arrays
+    }
+    if found.chains is not None:
+        inside = (arrays["quantiles"][0] <= seen.truth) & (seen.truth <= arrays["quantiles"][-1])
+        errors["coverage_of_90_band"] = float(np.mean(inside))
+    return errors
+
+
+def _sampling(plan: Plan, chains: Chains | None, summary: Any) -> dict[str, Any] | None:
+    if chains is None:
+        return None
+    return {
+        "sampler": plan.sampler,
+        "chains": plan.chains,
+        "draws": plan.draws,
+        "thin": plan.thin,
+        "warmup": plan.warmup,
+        "acceptance_rate": list(chains.acceptance_rate),
+        "misfit": None if summary is None else summary.misfit,
+    }
+
+
 def _report(
     seen: Observation,
     scaled: ScaledProblem,
@@ -444,22 +484,11 @@ def _report(
     threshold: float | None,
 ) -> dict[str, Any]:
     summary = None if found.chains is None else found.chains.summary(_LEVELS)
-    convergence = _verdict(found, summary, plan)
-    chains = found.chains
-    errors: dict[str, float] | None = None
-    if seen.truth is not None:
-        norm = float(np.linalg.norm(seen.truth)) or 1.0
-        errors = {
-            k: float(np.linalg.norm(arrays[k] - seen.truth)) / norm for k in ("map", "median") if k in arrays
-        }
-        if chains is not None:
-            inside = (arrays["quantiles"][0] <= seen.truth) & (seen.truth <= arrays["quantiles"][-1])
-            errors["coverage_of_90_band"] = float(np.mean(inside))
     return {
         "format": 1,
         "kind": "inversion",
         "versions": {"scinn": __version__, "numpy": np.__version__},
-        "convergence": convergence,
+        "convergence": _verdict(found, summary, plan),
         "fit": _fit(seen, arrays),
         "data": {"shape": list(seen.y.shape), "grid": list(seen.grid.shape)},
         "operator": {"kernel": seen.kernel, "boundary": seen.boundary},
@@ -485,22 +514,12 @@ def _report(
             "n_starts": len(found.objectives),
             "n_converged": found.n_minima,
         },
-        "sampling": None
-        if chains is None
-        else {
-            "sampler": plan.sampler,
-            "chains": plan.chains,
-            "draws": plan.draws,
-            "thin": plan.thin,
-            "warmup": plan.warmup,
-            "acceptance_rate": list(chains.acceptance_rate),
-            "misfit": None if summary is None else summary.misfit,
-        },
+        "sampling": _sampling(plan, found.chains, summary),
         "seed": plan.seed,
         "jobs": plan.jobs,
         "jump_threshold": None if threshold is None else scaled.amplitude * threshold,
         "jumps": _jumps(scaled, found, threshold, seen.grid.axes[0]),
-        "errors": errors,
+        "errors": _errors(seen, found, arrays),
     }
 
 

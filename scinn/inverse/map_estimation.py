@@ -53,7 +53,8 @@ class MapMinimum:
         Of the objective at the end.
     n_iter, n_evaluations : int
     converged : bool
-        Whether the optimiser's own tests were met before `max_iter`.
+        Whether the optimiser's own tests were met before `max_iter`, at a finite objective: from a start of infinite misfit
+        no gradient leads away.
     start : int
         Number of the start.
     """
@@ -166,18 +167,6 @@ class MapResult:
         return axes
 
 
-def _penalty(name: str, parameter: float, t: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return ``-log p`` of a unit law up to a constant, summed, and its derivative."""
-    if name == "gaussian":
-        return 0.5 * float(t @ t), t
-    if name == "laplace":
-        return float(np.abs(t).sum()), np.sign(t)
-    # Cauchy is Student's t with one degree of freedom; hypot keeps t^2 from overflowing.
-    root = np.sqrt(parameter)
-    size = np.hypot(root, t)
-    return (parameter + 1.0) * float(np.log(size / root).sum()), (parameter + 1.0) * (t / size) / size
-
-
 class _White:
     """The objective in white coordinates."""
 
@@ -212,7 +201,8 @@ class _Weights:
         ends = np.cumsum([0, *(size for _, size in posterior.blocks)])
         self.dim = int(ends[-1])
         self.parts = [
-            (slice(a, b), law, 1.0 if law.name == "cauchy" else law.parameter)
+            # The penalty is 0 at its least.
+            (slice(a, b), law, float(law.neg_log_density(0.0)))
             for a, b, (law, _) in zip(ends[:-1], ends[1:], posterior.blocks)
         ]
 
@@ -224,11 +214,9 @@ class _Weights:
 
     def __call__(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = self.posterior.misfit_and_gradient_of_weights(point)
-        for part, law, parameter in self.parts:
-            own = law.name if law.name in ("gaussian", "laplace") else "student"
-            more, slope = _penalty(own, parameter, point[part])
-            value += more
-            gradient[part] += slope
+        for part, law, least in self.parts:
+            value += float((law.neg_log_density(point[part]) - least).sum())
+            gradient[part] += law.score(point[part])
         return value, gradient
 
 
@@ -303,6 +291,8 @@ def map_estimate(
 
     Raises
     ------
+    TypeError
+        Where `posterior` is no :class:`Posterior`.
     ValueError
         For the sign activation, weight coordinates of a law without a density, or projection of a last layer that is not
         Gaussian.
@@ -330,6 +320,11 @@ def map_estimate(
     """
     from threadpoolctl import threadpool_limits
 
+    if not isinstance(posterior, Posterior):
+        raise TypeError(
+            f"posterior is a {type(posterior).__name__}; a scinn.inverse.Posterior(prior, problem) is wanted. To minimise "
+            "over the hidden layers with the last one at its best, pass it with coordinates='projected'"
+        )
     check_choice(coordinates, "coordinates", COORDINATES)
     if not posterior.differentiable:
         raise ValueError(
@@ -384,6 +379,6 @@ def _descend(
         gradient_norm=float(np.linalg.norm(found.jac)),
         n_iter=int(found.nit),
         n_evaluations=int(found.nfev),
-        converged=bool(found.success),
+        converged=bool(found.success) and float(found.fun) < _WALL,
         start=number,
     )

@@ -20,23 +20,12 @@ from typing import Any
 import numpy as np
 
 from scinn._input import as_float_array, check_choice, check_in_range, check_positive_int
-from scinn.inverse.laws import Law, as_law
+from scinn.inverse.laws import as_law
 from scinn.inverse.model import ACTIVATIONS, CompiledModel, network_model
 from scinn.kernels.inverse_model import Model
 from scinn.random import RandomState, as_generator
 
 __all__ = ["StableNNPrior"]
-
-
-def _stability(law: Law) -> float:
-    """Return the index of the stable laws that sums of the law are drawn to."""
-    if law.name == "cauchy":
-        return 1.0
-    if law.name.startswith("stable"):
-        return law.parameter
-    if law.name.startswith("student_t"):
-        return min(law.parameter, 2.0)
-    return 2.0
 
 
 def _per_layer(value: Any, name: str, n: int) -> np.ndarray:
@@ -131,7 +120,7 @@ class StableNNPrior:
         self.weight_scale = _per_layer(weight_scale, "weight_scale", n_layers)
         self.bias_scale = _per_layer(bias_scale, "bias_scale", n_layers)
         self.scale_input = bool(scale_input)
-        exponents = np.array([1.0 / _stability(own) for own in self.laws])
+        exponents = np.array([1.0 / own.index for own in self.laws])
         if not self.scale_input:
             exponents[0] = 0.0
         self.weight_scales = self.weight_scale * np.array(self.widths[:-1], dtype=np.float64) ** -exponents
@@ -161,8 +150,7 @@ class StableNNPrior:
         Where it is False, a mean of functions estimates nothing in general; medians and quantiles do.
         """
         bounded = self.activation in ("tanh", "sign", "erf", "sin")
-        light = all(own.name in ("gaussian", "laplace") for own in (self.laws[-1:] if bounded else self.laws))
-        return light
+        return all(own.has_moments for own in (self.laws[-1:] if bounded else self.laws))
 
     def sample(self, rng: RandomState = None, size: int | None = None, x: Any = None) -> np.ndarray:
         """Draw from the prior.
@@ -362,4 +350,8 @@ class StableNNPrior:
 
 def _is_one_law(law: tuple[Any, ...]) -> bool:
     """Tell ("student_t", 3) from one law for each layer."""
-    return len(law) == 2 and isinstance(law[0], str) and isinstance(law[1], int | float)
+    return (
+        len(law) == 2
+        and isinstance(law[0], str)
+        and isinstance(law[1], int | float | np.integer | np.floating)
+    )

@@ -10,6 +10,7 @@ same in every chain, the misfit, and what the user records; positions where they
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import secrets
@@ -25,6 +26,7 @@ from scinn.exceptions import ScinnWarning
 from scinn.inverse import _checkpoints as checkpoints
 from scinn.inverse._processes import each
 from scinn.inverse.chains import Chains
+from scinn.inverse.laws import Law, as_law
 from scinn.random import Key, RandomState, as_generator
 
 __all__ = ["SamplingProgress", "sample"]
@@ -130,6 +132,8 @@ def sample(
     checkpoint : path, optional
         Folder to keep the run in. A run that was stopped, given again with the same arguments, goes on where it was and
         returns the same bits; a larger `n_draws` makes it longer. With ``rng=None`` the streams of the folder are used.
+        Another sampler, other arrays in it, other data or another misfit are refused; functions in `record` are told apart
+        by their names only.
     n_jobs : int, default 1
         Processes, -1 for one per core. The bits do not depend on it.
     block : int, optional
@@ -182,7 +186,7 @@ def sample(
     task = _task(bound, target, record, thin, keep_positions, n_chains * n_draws, memory_limit, chains[0])
     store = _Store(n_chains, n_draws)
     if folder is not None:
-        folder.claim(_identity(task, key, chains, n_warmup))
+        folder.claim(_identity(task, target, key, chains, n_warmup))
         for number, chain in enumerate(chains):
             _go_on(chain, number, folder, store, n_draws)
     run = _Run(task, chains, store, folder, n_warmup, n_draws, block, callback)
@@ -296,7 +300,7 @@ def _task(
     return _Task(sampler, target_field, record, thin, bool(keep_positions), None if same else target.misfit)
 
 
-def _identity(task: _Task, key: Key, chains: Sequence[_Chain], n_warmup: int) -> dict[str, Any]:
+def _identity(task: _Task, target: Any, key: Key, chains: Sequence[_Chain], n_warmup: int) -> dict[str, Any]:
     """Return what must be the same for a folder to be of this run."""
     first = chains[0].state.position
     # The misfits at the chains' beginnings, and a function, tell one posterior from another.
@@ -305,6 +309,17 @@ def _identity(task: _Task, key: Key, chains: Sequence[_Chain], n_warmup: int) ->
         "seed": int(key.seed),
         "path": list(key.path),
         "sampler": _describe(task.sampler),
+        # Which repr leaves out: GPCN's directions, for one. The target has arrays of its own.
+        "sampler's arrays": checkpoints.digest(
+            *_arrays(
+                {
+                    name: value
+                    for name, value in getattr(task.sampler, "__dict__", {}).items()
+                    if name != "target"
+                }
+            )
+        ),
+        "data": checkpoints.digest(*_arrays([getattr(target, name, None) for name in ("data", "model")])),
         "n_chains": len(chains),
         "n_warmup": n_warmup,
         "thin": task.thin,
@@ -312,6 +327,18 @@ def _identity(task: _Task, key: Key, chains: Sequence[_Chain], n_warmup: int) ->
         "record": sorted(task.record),
         "initial states": checkpoints.digest(*(chain.state for chain in chains), *fields),
     }
+
+
+def _arrays(value: Any) -> Generator[np.ndarray, None, None]:
+    """Yield the arrays of numbers in tuples, lists, mappings and partial functions."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind in "biufc":
+            yield value
+    elif isinstance(value, functools.partial):
+        yield from _arrays((value.args, value.keywords))
+    elif isinstance(value, tuple | list | Mapping):
+        for part in value.values() if isinstance(value, Mapping) else value:
+            yield from _arrays(part)
 
 
 def _describe(sampler: Any) -> str:
@@ -563,11 +590,12 @@ def _mean_exists(target: Any) -> bool | None:
         laws = None if one is None else (one,)
     if laws is None:
         return None
-    return all(_has_mean(law) for law in laws)
+    try:
+        return all(_as_law(law).index > 1.0 for law in laws)
+    except (TypeError, ValueError):
+        # Laws of somebody else's prior.
+        return None
 
 
-def _has_mean(law: Any) -> bool:
-    name, parameter = getattr(law, "name", str(law)), float(getattr(law, "parameter", 0.0) or 0.0)
-    if name.startswith("cauchy"):
-        return False
-    return parameter > 1.0 if name.startswith(("student_t", "stable")) else True
+def _as_law(law: Any) -> Law:
+    return law if isinstance(law, Law) else as_law(getattr(law, "name", law))

@@ -378,11 +378,15 @@ def _activate(code, z, slopes, with_slopes):
             z[j] = math.sin(finite)
             if with_slopes:
                 slopes[j] = math.cos(finite)
-    else:
-        low = 0.0 if code == 3 else _LEAK
+    elif code == 3:
         for j in range(len(z)):
-            slopes[j] = 1.0 if z[j] > 0.0 else low
-            z[j] = low * z[j] if z[j] < 0.0 else z[j]
+            slopes[j] = 1.0 if z[j] > 0.0 else 0.0
+            # No product: 0 times minus infinity would be NaN.
+            z[j] = 0.0 if z[j] < 0.0 else z[j]
+    else:
+        for j in range(len(z)):
+            slopes[j] = 1.0 if z[j] > 0.0 else _LEAK
+            z[j] = _LEAK * z[j] if z[j] < 0.0 else z[j]
 
 
 @jit

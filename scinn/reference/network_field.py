@@ -195,8 +195,9 @@ def _activation(code: int, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return erf(z), 2.0 / np.sqrt(np.pi) * np.exp(-(z**2))
     if code == 5:
         return np.sin(z), np.cos(z)
-    low = 0.0 if code == 3 else _LEAK
-    return np.where(z < 0.0, low * z, z), np.where(z > 0.0, 1.0, low)
+    if code == 3:
+        return np.where(z < 0.0, 0.0, z), np.where(z > 0.0, 1.0, 0.0)
+    return np.where(z < 0.0, _LEAK * z, z), np.where(z > 0.0, 1.0, _LEAK)
 
 
 def forward(model: Any, weights: np.ndarray) -> list[np.ndarray]:

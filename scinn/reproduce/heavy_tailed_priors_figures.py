@@ -221,6 +221,12 @@ def _uncertainty(results: Results) -> FigureSpec | None:
     )
 
 
+def _scaled(values: Any) -> np.ndarray:
+    # Ranges of Cauchy draws differ by orders of magnitude.
+    own = np.array(values)
+    return (own - own.min()) / np.ptp(own)
+
+
 def _prior(results: Results) -> FigureSpec | None:
     found = {law: results.select("prior_draws", law=law) for law in ("ggg", "ccc")}
     shown = [law for law in found if found[law]]
@@ -232,13 +238,11 @@ def _prior(results: Results) -> FigureSpec | None:
     for line, law in zip(axes, shown, strict=True):
         run = _first(found[law])
         for number, values in enumerate(run["line"]):
-            # Cauchy draws differ by orders of magnitude; each is divided by its own size.
-            line[0].plot(run["x"], np.array(values) / np.max(np.abs(values)), color=COLOURS[number], lw=1.0)
+            line[0].plot(run["x"], _scaled(values), color=COLOURS[number], lw=1.0)
             rows.append({"law": TITLES[law], "draw": number, "largest |u|": float(np.max(np.abs(values)))})
-        line[0].set_ylabel(f"{TITLES[law]}\nu / max|u|", fontsize=8)
+        line[0].set_ylabel(f"{TITLES[law]}\nu, scaled", fontsize=8)
         for ax, values in zip(line[1:], run["square"], strict=True):
-            image = np.array(values) / np.max(np.abs(values))
-            ax.imshow(image, origin="lower", extent=(-1, 1, -1, 1), cmap="RdBu_r", vmin=-1, vmax=1)
+            ax.imshow(_scaled(values), origin="lower", extent=(-1, 1, -1, 1), cmap="RdBu_r", vmin=0, vmax=1)
             ax.grid(False)
             ax.set_xticks([-1, 1])
             ax.set_yticks([-1, 1])
@@ -247,7 +251,7 @@ def _prior(results: Results) -> FigureSpec | None:
     return FigureSpec(
         "prior-draws",
         "Functions drawn from the priors",
-        "Three hidden layers of 50 tanh units, on the line and on the square, each function divided by its largest value.",
+        "Three hidden layers of 50 tanh units, on the line and on the square, each scaled to the range from 0 to 1.",
         figure,
         rows,
     )

@@ -30,7 +30,7 @@ TITLES = {
     "cgg": "Cauchy first, then Gaussian",
     "ccc": "all Cauchy",
     "tv": "total variation",
-    "gp": "Gaussian process",
+    "gp": "Gaussian process regression",
     "cauchy-difference": "Cauchy differences",
     "besov": "Besov (Haar, Laplace)",
 }

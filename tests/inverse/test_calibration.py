@@ -119,7 +119,7 @@ class ParticlesInTurn:
     """SMC in the form of a chain: a new run at the start, then one of its particles after the other."""
 
     def __init__(self, target):
-        self.sampler = SMC(target, n_particles=60, n_moves=8)
+        self.sampler = SMC(target, n_particles=60, n_moves=24)
 
     def init(self, position, rng):
         state, _ = self.sampler.run(rng, self.sampler.init(None, rng))

@@ -147,3 +147,56 @@ def test_student_quantiles_are_scipys(df):
 
 def test_a_law_can_be_built_by_hand():
     assert Law("cauchy", 1).transform([1.0]).tobytes() == as_law("cauchy").transform([1.0]).tobytes()
+
+
+DENSITIES = {
+    "gaussian": stats.norm, "cauchy": stats.cauchy, "laplace": stats.laplace, "student_t(0.7)": stats.t(0.7),
+    "student_t(3)": stats.t(3), "student_t(1000)": stats.t(1000),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DENSITIES)
+def test_the_density_is_that_of_the_law(name):
+    law = as_law(name)
+    # Up to 500: scipy takes the logarithm of Laplace's density, which is 0 further out.
+    sizes = np.append(0.0, np.logspace(-8, 2.7, 40))
+    x = np.stack([-sizes, sizes])
+    found = law.neg_log_density(x)
+    np.testing.assert_allclose(found, -DENSITIES[name].logpdf(x), rtol=1e-12, atol=1e-13)
+    step = 1e-6 * np.maximum(np.abs(x), 1e-2)
+    slope = (law.neg_log_density(x + step) - law.neg_log_density(x - step)) / (2 * step)
+    away = np.abs(x) > 1e-3 if name == "laplace" else np.full(x.shape, True)
+    np.testing.assert_allclose(law.score(x)[away], slope[away], rtol=1e-5, atol=1e-6)
+    assert law.score(0.0) == 0.0
+
+
+@pytest.mark.parametrize("name", ["cauchy", "student_t(0.7)", "student_t(3)"])
+def test_the_density_of_a_number_whose_square_is_infinite(name):
+    law, df = as_law(name), {"cauchy": 1.0, "student_t(0.7)": 0.7, "student_t(3)": 3.0}[name]
+    grown = law.neg_log_density([1e200, -1e300]) - law.neg_log_density([1e100, -1e100])
+    np.testing.assert_allclose(grown, (df + 1) * np.log(10) * np.array([100.0, 200.0]), rtol=1e-13)
+    np.testing.assert_allclose(law.score([1e200, -1e300]), [(df + 1) / 1e200, -(df + 1) / 1e300], rtol=1e-13)
+    assert law.neg_log_density(math.inf) == math.inf
+    assert law.score(-math.inf) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "index", "moments"),
+    [
+        ("gaussian", 2.0, True),
+        ("laplace", 2.0, True),
+        ("cauchy", 1.0, False),
+        ("stable(1.3)", 1.3, False),
+        ("stable(2)", 2.0, True),
+        ("student_t(1.5)", 1.5, False),
+        ("student_t(5)", 2.0, False),
+    ],
+)
+def test_index_and_moments(name, index, moments):
+    assert (as_law(name).index, as_law(name).has_moments) == (index, moments)
+
+
+def test_a_stable_law_has_no_density_in_closed_form():
+    for ask in (as_law("stable(1.5)").neg_log_density, as_law("stable(1.5)").score):
+        with pytest.raises(ValueError, match="no density in closed form"):
+            ask(1.0)

@@ -91,3 +91,21 @@ def test_wrong_use_is_refused():
         map_estimate(posterior_of("cauchy"), coordinates="theta")
     with pytest.raises(ValueError, match="starts has shape"):
         map_estimate(posterior_of("cauchy"), starts=np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("coordinates", ["white", "weight"])
+def test_a_start_that_no_gradient_leads_away_from_has_not_converged(coordinates):
+    """Weights of 1e150 and more overflow in the second layer."""
+    posterior = posterior_of("cauchy", activation="relu")
+    start = np.full((1, posterior.dim), 36.0)
+    assert not np.isfinite(posterior.misfit(start[0]))
+    stuck = map_estimate(posterior, coordinates=coordinates, starts=start, max_iter=50).best
+    assert stuck.objective >= 1e100
+    assert not stuck.converged
+
+
+@pytest.mark.parametrize("make", [lambda p: p.collapse(), lambda p: p.misfit], ids=["collapsed", "function"])
+def test_what_is_no_posterior_is_named(make):
+    wrong = make(posterior_of(("cauchy", "gaussian")))
+    with pytest.raises(TypeError, match=rf"posterior is a {type(wrong).__name__}; a scinn.inverse.Posterior"):
+        map_estimate(wrong, n_starts=1)

@@ -144,3 +144,14 @@ def test_wrong_points_and_coordinates_are_refused():
         StableNNPrior([1, 4, 1], activation="sign").vjp(np.zeros(13), [0.0], [1.0])
     with pytest.raises(ValueError, match="two white coordinates"):
         StableNNPrior([1, 4, 1], law="stable(1.5)").inverse(np.zeros(13))
+
+
+@pytest.mark.parametrize("number", [np.int64(3), np.float32(3.0), 3])
+def test_one_law_may_have_a_parameter_of_numpy(number):
+    prior = StableNNPrior([1, 4, 1], law=("student_t", number))
+    assert [law.name for law in prior.laws] == ["student_t(3)"] * 2
+
+
+def test_one_law_for_each_layer_may_hold_pairs():
+    prior = StableNNPrior([1, 4, 1], law=(("student_t", np.int64(3)), "gaussian"))
+    assert [law.name for law in prior.laws] == ["student_t(3)", "gaussian"]

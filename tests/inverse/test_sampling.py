@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from scinn.exceptions import ScinnWarning
-from scinn.inverse.samplers import PCN, AdaptivePCN, EllipticalSlice, InfHMC, ParallelTempering
+from scinn.inverse.samplers import GPCN, PCN, AdaptivePCN, EllipticalSlice, InfHMC, ParallelTempering
 from scinn.inverse.sampling import SamplingProgress, sample
 from scinn.random import Key
 
@@ -246,6 +246,41 @@ def test_another_sampler_or_posterior_is_another_run(tmp_path):
         sample(PCN, make_target(), checkpoint=tmp_path / "file", **OPTIONS)
 
 
+class Directed:
+    """Data that the misfit at 0 does not tell apart."""
+
+    dim = 3
+
+    def __init__(self, data):
+        self.data = np.array(data)
+
+    def misfit(self, xi, stop_above=np.inf):
+        return 0.5 * float(np.sum(xi**2) + self.data @ xi)
+
+    def field(self, xi):
+        return 2.0 * xi
+
+
+@pytest.mark.parametrize("tempered", [False, True])
+def test_other_directions_and_other_data_are_another_run(tmp_path, tempered):
+    def sampler(angle):
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)], [0.0, 0.0]])
+        kind = functools.partial(GPCN, reference=(turn, np.array([9.0, 4.0])))
+        return functools.partial(ParallelTempering, n_temperatures=3, sampler=kind) if tempered else kind
+
+    options = {"n_draws": 6, "n_chains": 2, "n_warmup": 4, "rng": 1, "initial": np.zeros((2, 3))}
+    run = functools.partial(sample, checkpoint=tmp_path / "run", **options)
+    whole = run(sampler(0.3), Directed([1.0, 2.0, 3.0]))
+    assert same(whole, run(sampler(0.3), Directed([1.0, 2.0, 3.0])))
+    with pytest.raises(ValueError, match="belongs to another run") as caught:
+        run(sampler(0.4), Directed([1.0, 2.0, 3.0]))
+    assert "sampler's arrays" in str(caught.value)
+    with pytest.raises(ValueError, match="belongs to another run") as caught:
+        run(sampler(0.3), Directed([1.0, 2.0, 4.0]))
+    assert "data: " in str(caught.value)
+    assert "sampler's arrays" not in str(caught.value)
+
+
 def test_without_a_seed_the_folder_has_it(tmp_path):
     target, options = make_target(), OPTIONS | {"rng": None}
     first = sample(PCN, target, checkpoint=tmp_path / "run", **options)
@@ -342,6 +377,8 @@ def test_the_misfit_kept_is_the_targets_own():
         (("gaussian", "cauchy"), False),
         (("gaussian", "laplace"), True),
         (("student_t(3)",), True),
+        (("stable(1)", "gaussian"), False),
+        (("someone's own",), None),
         (None, None),
     ],
 )
@@ -349,11 +386,8 @@ def test_whether_a_mean_exists_comes_from_the_prior(laws, wanted):
     from types import SimpleNamespace
 
     target = make_target()
-    parameters = {"student_t(3)": 3.0}
     if laws is not None:
-        target.prior = SimpleNamespace(
-            laws=[SimpleNamespace(name=n, parameter=parameters.get(n, 0.0)) for n in laws]
-        )
+        target.prior = SimpleNamespace(laws=[SimpleNamespace(name=name) for name in laws])
     assert sample(PCN, target, **OPTIONS).mean_exists is wanted
 
 

@@ -370,6 +370,28 @@ def test_a_point_may_be_nan_without_harm_to_others():
         assert u[0] == pytest.approx(xi[6] * model.bias_scales[1])
 
 
+def test_a_rectified_unit_at_minus_infinity_is_off():
+    model = make_model([1, 2, 1], (1, 1), n=3, activation=RELU)
+    model.points[0] = [0.5, 0.75, 1.0]
+    model.weight_scales[0] = 1e300
+    xi = white(model)
+    # The first unit's weight is -exp(30^2 / 2) 1e300; the second one has none.
+    xi[:4] = [-30.0, 0.0, 0.0, 0.4]
+    work, u, gradient = inverse_model.workspace(model), np.zeros(3), np.zeros(len(xi))
+    inverse_model.field(model, xi, work, u)
+    with np.errstate(over="ignore"):
+        weights = field_reference.set_weights(model, xi)
+        want = reference.misfit(model, xi)
+    assert weights[0] == -math.inf
+    np.testing.assert_allclose(u, weights[5] * weights[3] + weights[6], rtol=1e-14)
+    np.testing.assert_array_equal(field_reference.forward(model, weights)[1][0], np.zeros(3))
+    value = inverse_model.misfit_gradient(model, xi, work, gradient)
+    assert value == pytest.approx(want, rel=1e-12)
+    assert np.isfinite(gradient).all()
+    assert gradient[3] != 0.0
+    assert gradient[0] == 0.0
+
+
 def full_misfit(model, hidden, last):
     plain = model._replace(collapsed=0)
     return reference.misfit(plain, np.concatenate([hidden, last]))

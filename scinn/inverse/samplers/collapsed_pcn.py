@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from scinn.inverse.samplers.base import Keep, info_of
-from scinn.inverse.samplers.contract import Info
+from scinn.inverse.samplers.contract import InfiniteMisfitError, Info
 from scinn.inverse.samplers.pcn import PCN, PCNState
 
 __all__ = ["CollapsedPCN"]
@@ -97,7 +97,7 @@ class CollapsedPCN(PCN):
     def _start(self, position: np.ndarray) -> PCNState:
         value = self._value(self.hidden, position[: self.hidden.dim])
         if value == np.inf:
-            raise ValueError(
+            raise InfiniteMisfitError(
                 "position has an infinite misfit; start at a draw from the prior, or at a MAP estimate"
             )
         return PCNState(position, value, self.beta, 0)

@@ -190,10 +190,14 @@ def check_ladder(value: Any) -> tuple[float, ...]:
     return tuple(check_in_range(factor, "a factor of ladder", 0.0, inclusive="neither") for factor in value)
 
 
+class InfiniteMisfitError(ValueError):
+    """A chain cannot begin here: the misfit, or its gradient, is not finite."""
+
+
 def finite_start(value: float, gradient: np.ndarray, sampler: str) -> None:
     """Refuse a start from which no gradient leads away."""
     if not (math.isfinite(value) and np.all(np.isfinite(gradient))):
-        raise ValueError(
+        raise InfiniteMisfitError(
             f"position has misfit {value} or a gradient that is not finite; {sampler} needs both: start at a draw from the "
             "prior, or at a MAP estimate"
         )

@@ -13,11 +13,13 @@ A. Jasra, "Sequential Monte Carlo samplers", 2006). A stage from t to t + d:
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from scinn._input import as_float_array, check_in_range, check_positive_int
+from scinn.exceptions import ConvergenceWarning
 from scinn.inverse.samplers.contract import check_target
 from scinn.inverse.samplers.pcn import PCN, PCNState
 from scinn.random import RandomState, as_generator
@@ -30,6 +32,8 @@ _TARGET_RATE = 0.25
 _BETA_CHANGE = (0.3, 2.0)
 # Halvings of the increment: more than a float's precision between 1e-300 and 1 has use for.
 _HALVINGS = 200
+# Above this rank correlation of misfits before and after the moves, copies still are where resampling put them.
+_FORGOTTEN = 0.5
 
 
 class SMCState(NamedTuple):
@@ -47,6 +51,8 @@ class SMCState(NamedTuple):
     beta : float
         Step size of the moves.
     n_stages : int
+    correlation : float
+        The largest of all stages so far, see :class:`SMCInfo`.
     """
 
     positions: np.ndarray
@@ -55,6 +61,7 @@ class SMCState(NamedTuple):
     log_evidence: float
     beta: float
     n_stages: int
+    correlation: float = 0.0
 
     @property
     def position(self) -> np.ndarray:
@@ -80,12 +87,16 @@ class SMCInfo(NamedTuple):
         Of the moves.
     n_distinct : int
         Particles that left descendants in the resampling.
+    correlation : float
+        Rank correlation, over the particles, of the misfit after the resampling with that after the moves: near 0 where
+        the moves make the particles forget where they were, as they should; near 1 where they do next to nothing.
     """
 
     increment: float
     effective_size: float
     acceptance_rate: float
     n_distinct: int
+    correlation: float
 
 
 def systematic_resampling(weights: Any, rng: RandomState = None) -> np.ndarray:
@@ -128,6 +139,15 @@ def _weights(misfits: np.ndarray, increment: float) -> np.ndarray:
     return np.exp(-increment * (misfits - misfits.min()))
 
 
+def _correlation(before: np.ndarray, after: np.ndarray) -> float:
+    """Return Spearman's rank correlation, 0 where all misfits before or after are the same."""
+    from scipy.stats import rankdata
+
+    a, b = (rankdata(misfits) - 0.5 * (len(misfits) + 1) for misfits in (before, after))
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    return float(a @ b) / scale if scale > 0.0 else 0.0
+
+
 def _effective(weights: np.ndarray) -> float:
     return float(weights.sum() ** 2 / (weights @ weights))
 
@@ -154,8 +174,11 @@ class SMC:
 
     Notes
     -----
-    The particles are draws of the posterior only as far as the moves spread the copies that resampling makes:
-    compare runs with more moves. Independent runs show the error of ``log_evidence``.
+    The particles are draws of the posterior, and ``log_evidence`` is near the evidence's, only as far as the moves spread
+    the copies that resampling makes. Where they do not, ``log_evidence`` is too low, by tens of nats where the posterior is
+    hard, and independent runs agree with each other far better than with the truth: their spread does not show this error.
+    ``correlation`` tells, and :meth:`run` warns of it. More moves, and integrating the last layer out
+    (:meth:`scinn.inverse.Posterior.collapse`), help; :class:`ParallelTempering` estimates the evidence in another way.
 
     References
     ----------
@@ -247,6 +270,7 @@ class SMC:
         gain = math.log(weights.mean()) - increment * float(state.misfits.min())
         chosen = _resample(weights, generator.random()) if increment else np.arange(self.n_particles)
         positions, misfits = state.positions[chosen], state.misfits[chosen]
+        before = misfits.copy()
         moves, accepted = PCN(self.target, temperature=temperature), 0
         for i in range(self.n_particles):
             start = PCNState(positions[i], float(misfits[i]), state.beta, 0)
@@ -255,8 +279,12 @@ class SMC:
             accepted += last.n_accepted
         rate = accepted / (self.n_particles * self.n_moves)
         beta = float(np.clip(state.beta * np.clip(rate / _TARGET_RATE, *_BETA_CHANGE), *_BETA_RANGE))
-        new = SMCState(positions, misfits, temperature, state.log_evidence + gain, beta, state.n_stages + 1)
-        return new, SMCInfo(increment, _effective(weights), rate, len(np.unique(chosen)))
+        correlation = _correlation(before, misfits)
+        new = SMCState(
+            positions, misfits, temperature, state.log_evidence + gain, beta, state.n_stages + 1,
+            max(state.correlation, correlation),
+        )  # fmt: skip
+        return new, SMCInfo(increment, _effective(weights), rate, len(np.unique(chosen)), correlation)
 
     def run(self, rng: RandomState, state: SMCState, n: int | None = None) -> tuple[SMCState, SMCInfo]:
         """Make n stages, or all that are left until t = 1.
@@ -271,13 +299,28 @@ class SMC:
         -------
         SMCState, SMCInfo
             The info is that of the last stage; of no stage where the state is at t = 1 already.
+
+        Warns
+        -----
+        ConvergenceWarning
+            Where t = 1 is reached and the largest ``correlation`` of a stage is above 0.5.
         """
         generator = as_generator(rng)
-        info = SMCInfo(0.0, float(self.n_particles), float("nan"), self.n_particles)
+        begun = state.n_stages
+        info = SMCInfo(0.0, float(self.n_particles), float("nan"), self.n_particles, float("nan"))
         left = None if n is None else check_positive_int(n, "n", 0)
         while state.temperature < 1.0 if left is None else left > 0:
             state, info = self.step(generator, state)
             left = None if left is None else left - 1
+        if state.n_stages > begun and state.temperature == 1.0 and state.correlation > _FORGOTTEN:
+            warnings.warn(
+                f"SMC: in one stage the misfits of the particles before and after the moves have rank correlation "
+                f"{state.correlation:.2f}, above {_FORGOTTEN:g}: they have hardly moved, and log_evidence may be too low by "
+                f"far more than independent runs differ. Raise n_moves = {self.n_moves}, sample posterior.collapse() where "
+                "the last layer is Gaussian, and compare the evidence with that of ParallelTempering",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return state, info
 
     def _increment(self, state: SMCState) -> float:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from scinn.inverse.samplers import InfHMC, ParallelTempering
+from scinn.inverse.samplers import HMC, InfHMC, InfMALA, ParallelTempering
 from scinn.inverse.samplers.parallel_tempering import power_ladder, swap_probability
 
 
@@ -178,6 +178,50 @@ def test_a_heavy_prior_leaves_the_stepping_stones_finite():
     assert found.stepping_stone == pytest.approx(math.log(math.erf(1 / math.sqrt(2))) - 0.5, abs=0.1)
     assert found.thermodynamic == -math.inf
     assert json.loads(json.dumps(found.to_dict(), allow_nan=False))["thermodynamic"] is None
+
+
+@pytest.mark.parametrize("kind", [InfHMC, InfMALA, HMC])
+def test_draws_from_the_prior_of_infinite_misfit_are_as_good_for_methods_with_gradients(kind):
+    class Walled:
+        dim = 1
+
+        def misfit(self, xi, stop_above=np.inf):
+            return math.inf if abs(xi[0]) > 1.0 else 0.5
+
+        def misfit_and_gradient(self, xi):
+            return self.misfit(xi), np.zeros(1)
+
+    sampler = ParallelTempering(Walled(), n_temperatures=4, sampler=kind, n_moves=1)
+    rng = np.random.default_rng(0)
+    infinite, drawn = [], []
+    state = sampler.init(np.zeros(1), rng)
+    # The ladder is renewed meanwhile, also at times when the prior's draw is infinite.
+    state = sampler.warmup(rng, state, 150)
+    for _ in range(1500):
+        state, _ = sampler.step(rng, state)
+        infinite.append(math.isinf(state.chains[0].misfit))
+        drawn.append(state.positions[1:, 0])
+        assert np.isfinite(state.misfits[1:]).all()
+    inside = math.erf(1 / math.sqrt(2))
+    # After a swap the chain at t = 0 shows its neighbour's place, so that fewer than one in three are infinite.
+    assert 0.15 < np.mean(infinite) < 1 - inside + 0.05
+    assert np.abs(drawn).max() <= 1.0
+    assert sampler.log_evidence(state).stepping_stone == pytest.approx(math.log(inside) - 0.5, abs=0.1)
+
+
+def test_a_new_temperature_never_goes_on_from_an_infinite_misfit():
+    """A ladder that is renewed right after an infinite draw at t = 0 has many temperatures near 0."""
+    sampler = ParallelTempering(LinearGaussian(), n_temperatures=8, sampler=InfHMC)
+    state = sampler.init(np.zeros(5), 0)
+    lost = state.chains[0]._replace(misfit=math.inf, gradient=np.full(5, np.nan))
+    # All of the distance lies between the first two.
+    rates = np.where(np.arange(7) == 0, 0.01, 0.99)
+    state = state._replace(
+        chains=(lost, *state.chains[1:]), swap_sums=rates, swap_tries=np.ones(7, dtype=np.int64)
+    )
+    renewed = sampler._renew(state)
+    assert renewed.chains[0] is lost
+    assert all(math.isfinite(chain.misfit) for chain in renewed.chains[1:])
 
 
 def test_other_samplers_make_the_moves():
