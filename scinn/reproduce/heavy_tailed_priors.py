@@ -17,6 +17,7 @@ import numpy as np
 
 from scinn.reproduce.claims import Cell, Claim, Outcome, Results, seeds, sign_flip_test, summarize
 from scinn.reproduce.heavy_tailed_priors_comparisons import EXPERIMENTS as COMPARISONS
+from scinn.reproduce.heavy_tailed_priors_controls import EXPERIMENTS as CONTROL_RUNS
 from scinn.reproduce.heavy_tailed_priors_experiments import EXPERIMENTS as NETWORKS
 from scinn.reproduce.heavy_tailed_priors_figures import figures
 from scinn.reproduce.heavy_tailed_priors_protocol import (
@@ -43,7 +44,7 @@ from scinn.reproduce.heavy_tailed_priors_protocol import (
 
 __all__ = ["CLAIMS", "EXPERIMENTS", "figures"]
 
-EXPERIMENTS = {**NETWORKS, **COMPARISONS}
+EXPERIMENTS = {**NETWORKS, **COMPARISONS, **CONTROL_RUNS}
 #: Chains count as converged up to this R-hat of function values.
 CONVERGED = 1.05
 

@@ -1,4 +1,4 @@
-"""What the network priors are compared with: other priors, the evidence of two laws, another sampler as networks grow.
+"""Evidence of two laws, and acceptance of two samplers as networks grow.
 
 C. Li, M. Dunlop, G. Stadler, "Bayesian neural network priors for edge-preserving inversion", 2022, arXiv 2112.10663. The
 problems are those of :mod:`scinn.reproduce.heavy_tailed_priors_experiments`.
@@ -15,54 +15,15 @@ from scinn.exceptions import ConvergenceWarning
 from scinn.inverse import (
     PCN,
     SMC,
-    BesovPrior,
-    CauchyDifferencePrior,
-    GaussianProcessPrior,
-    InverseProblem,
     Posterior,
     RandomWalk,
     StableNNPrior,
     deconvolution_1d,
-    map_estimate,
-    tv_map,
 )
 from scinn.random import Key
-from scinn.reproduce.heavy_tailed_priors_experiments import line_problem, small_posterior, square_problem
+from scinn.reproduce.heavy_tailed_priors_experiments import small_posterior
 
 __all__ = ["EXPERIMENTS"]
-
-
-def _densest(prior: Any, problem: InverseProblem, starts: Any) -> np.ndarray:
-    """Return the field of highest density over fields, as users of these priors maximise it."""
-    found = map_estimate(
-        Posterior(prior, problem), coordinates="weight", starts=starts, max_iter=20_000, tol=1e-12
-    )
-    return found.best.field
-
-
-def control(params: dict[str, Any], seed: int) -> dict[str, Any]:
-    """Estimate of a prior that is no network, with one setting."""
-    problem = line_problem(params, seed) if params["dimension"] == 1 else square_problem(params, seed)
-    method, setting = params["method"], params["setting"]
-    if method == "tv":
-        field = tv_map(problem, setting).field
-    elif method == "gp":
-        field = GaussianProcessPrior("exponential", length_scale=setting, std=0.5).posterior(problem).mean
-    elif method == "cauchy-difference":
-        # The density has many maxima, and from a flat start the optimiser ends in a poor one. Total variation's estimate
-        # leads to a good one.
-        jumps = CauchyDifferencePrior(setting)
-        start = jumps.white(tv_map(problem, 30.0).field, problem.grid)
-        field = _densest(jumps, problem, [start, np.zeros(problem.grid.n)])
-    else:
-        wavelets = BesovPrior(scale=setting)
-        field = _densest(
-            wavelets,
-            problem,
-            0.1 * Key(seed).child("starts").generator().standard_normal((1, problem.grid.n)),
-        )
-    field = np.reshape(field, problem.grid.shape)
-    return {"best": problem.relative_error(field), "field": field}
 
 
 def evidence(params: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -113,4 +74,4 @@ def dimension(params: dict[str, Any], seed: int) -> dict[str, Any]:
     return out | {"beta": steps["pcn"], "step_size": steps["rwm"]}
 
 
-EXPERIMENTS = {"control": control, "evidence": evidence, "dimension": dimension}
+EXPERIMENTS = {"evidence": evidence, "dimension": dimension}

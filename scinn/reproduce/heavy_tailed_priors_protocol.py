@@ -83,7 +83,7 @@ N_SEEDS_2D: dict[str, int] = {"smoke": 1, "quick": 2, "full": 5}
 CHAINS: dict[str, dict[str, int]] = {
     "smoke": {"n_chains": 2, "n_warmup": 500, "n_draws": 100, "thin": 5},
     "quick": {"n_chains": 2, "n_warmup": 10_000, "n_draws": 800, "thin": 50},
-    "full": {"n_chains": 4, "n_warmup": 40_000, "n_draws": 2000, "thin": 100},
+    "full": {"n_chains": 4, "n_warmup": 40_000, "n_draws": 2000, "thin": 200},
 }
 EVIDENCE: dict[str, dict[str, int]] = {
     "smoke": {"n_particles": 40, "n_moves": 4},
