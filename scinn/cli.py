@@ -449,7 +449,7 @@ def _show_stabilization(found: dict[str, Any]) -> None:
 @click.option("--noise", type=float, help="Standard deviation of the noise.")
 @click.option("--noise-level", type=float, help="The same as a share of the size of y.")
 @click.option("--noise-convention", default="max", show_default=True, metavar="SIZE",
-              help="What --noise-level is a share of: max is max |y|, norm is |y|/sqrt(m).")  # fmt: skip
+              help="What --noise-level is a share of: max: the largest size in y, norm: its root mean square.")  # fmt: skip
 @click.option("--widths", metavar="D1,D2,...", help="Of the network's hidden layers.  [default: 20,20]")
 @click.option("--scales", metavar="S,...",
               help="Network: weights of all layers / biases; gp: length,std; cauchy-difference: gamma,start; besov: "

@@ -128,7 +128,7 @@ class BesovPrior:
 
         Returns
         -------
-        ndarray of float64, shape grid.shape or (size, *grid.shape)
+        ndarray of float64, shape grid.shape or (size, grid.shape ...)
         """
         return self.on(grid).sample(rng, size)
 

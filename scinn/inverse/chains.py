@@ -45,7 +45,7 @@ class Chains:
     ----------
     misfit : ndarray of float64, shape (n_chains, n_draws)
         Phi of each draw.
-    fields : ndarray of float64 or None, shape (n_chains, n_draws, *grid)
+    fields : ndarray of float64 or None, shape (n_chains, n_draws, grid ...)
         The functions; None where the target has none.
     positions : ndarray of float64 or None, shape (n_chains, n_draws, dim)
         White coordinates; None where they were not kept.
@@ -127,7 +127,7 @@ class Chains:
 
         Returns
         -------
-        ndarray of float64, shape (*grid)
+        ndarray of float64, shape (grid ...)
 
         Raises
         ------
@@ -146,7 +146,7 @@ class Chains:
 
         Returns
         -------
-        ndarray of float64, shape (*grid) or (n_probabilities, *grid)
+        ndarray of float64, shape (grid ...) or (n_probabilities, grid ...)
         """
         levels = np.asarray(probability, dtype=np.float64)
         for level in levels.ravel():
@@ -158,7 +158,7 @@ class Chains:
 
         Returns
         -------
-        ndarray of float64, shape (*grid)
+        ndarray of float64, shape (grid ...)
 
         Raises
         ------
@@ -185,7 +185,7 @@ class Chains:
 
         Returns
         -------
-        ndarray of float64, shape (*grid), () or that of a record's value
+        ndarray of float64, shape (grid ...), () or that of a record's value
 
         Raises
         ------
@@ -216,7 +216,7 @@ class Chains:
 
         Returns
         -------
-        ndarray of float64, shape (*grid), () or that of a record's value
+        ndarray of float64, shape (grid ...), () or that of a record's value
         """
         return ess(self._quantity(of), method)
 

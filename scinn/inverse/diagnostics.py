@@ -217,11 +217,11 @@ class ChainSummary:
         The smallest.
     probabilities : tuple of float
         Of the quantiles.
-    quantiles : ndarray or None, shape (n_probabilities, *grid)
+    quantiles : ndarray or None, shape (n_probabilities, grid ...)
         At each point.
-    mean : ndarray or None, shape (*grid)
+    mean : ndarray or None, shape (grid ...)
         None where the posterior may have no mean: functions whose last layer is heavy-tailed.
-    median : ndarray or None, shape (*grid)
+    median : ndarray or None, shape (grid ...)
     ess_points : dict of str to ndarray
         ``bulk``, ``tail`` and, for several chains, ``rhat`` at the points `points`.
     points : ndarray of int64

@@ -45,7 +45,7 @@ def default_threshold(fields: Any, *, n_grid: int = 1, share: float = RANGE_SHAR
 
     Parameters
     ----------
-    fields : array-like, shape (..., *grid)
+    fields : array-like, shape (..., grid ...)
         Draws of a function; all leading axes are draws.
     n_grid : {1, 2}, default 1
         Dimensions of the grid.

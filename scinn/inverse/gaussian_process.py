@@ -141,7 +141,7 @@ class GaussianProcessPrior:
 
         Returns
         -------
-        ndarray of float64, shape grid.shape or (size, *grid.shape)
+        ndarray of float64, shape grid.shape or (size, grid.shape ...)
         """
         return self.on(grid).sample(rng, size)
 
@@ -297,7 +297,7 @@ class GaussianPosterior:
 
         Returns
         -------
-        ndarray of float64, shape grid.shape or (size, *grid.shape)
+        ndarray of float64, shape grid.shape or (size, grid.shape ...)
         """
         return self._field.field(self.sample_white(rng, size))
 

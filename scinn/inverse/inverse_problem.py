@@ -178,7 +178,7 @@ class InverseProblem:
 
         Parameters
         ----------
-        f : array-like, shape (..., m) or (..., *operator.data_shape)
+        f : array-like, shape (..., m) or (..., operator.data_shape ...)
             Data, or a stack of them. Infinities pass.
 
         Returns
@@ -226,7 +226,7 @@ class InverseProblem:
 
         Parameters
         ----------
-        u : array-like, shape (..., n) or (..., *grid.shape)
+        u : array-like, shape (..., n) or (..., grid.shape ...)
             Values on the grid.
 
         Returns
@@ -242,7 +242,7 @@ class InverseProblem:
 
         Parameters
         ----------
-        u : array-like, shape (..., n) or (..., *grid.shape)
+        u : array-like, shape (..., n) or (..., grid.shape ...)
             Values on the grid.
 
         Returns

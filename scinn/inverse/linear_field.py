@@ -148,7 +148,7 @@ class LinearField:
 
         Returns
         -------
-        ndarray of float64, shape (..., *grid.shape)
+        ndarray of float64, shape (..., grid.shape ...)
         """
         values = self.mean + self.coefficients(xi) @ self.matrix.T
         return values.reshape(*values.shape[:-1], *self.grid.shape)
@@ -165,7 +165,7 @@ class LinearField:
 
         Returns
         -------
-        ndarray of float64, shape grid.shape or (size, *grid.shape)
+        ndarray of float64, shape grid.shape or (size, grid.shape ...)
         """
         rows = () if size is None else (check_positive_int(size, "size", 0),)
         return self.field(as_generator(rng).standard_normal((*rows, self.dim)))

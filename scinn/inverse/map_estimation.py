@@ -43,7 +43,7 @@ class MapMinimum:
     ----------
     xi : ndarray of float64, shape (dim,)
         White coordinates.
-    field : ndarray of float64, shape (*grid)
+    field : ndarray of float64, shape (grid ...)
         The function on the grid.
     objective : float
         J in the coordinates of the search.
@@ -105,7 +105,7 @@ class MapResult:
 
     @property
     def fields(self) -> np.ndarray:
-        """Functions of all minima on the grid, the best first, shape (n_starts, *grid)."""
+        """Functions of all minima on the grid, the best first, shape (n_starts, grid ...)."""
         return np.stack([minimum.field for minimum in self.minima])
 
     @property
@@ -118,7 +118,7 @@ class MapResult:
 
         Parameters
         ----------
-        truth : array-like, shape (*grid)
+        truth : array-like, shape (grid ...)
 
         Returns
         -------

@@ -94,12 +94,12 @@ class LinearForward:
 
         Parameters
         ----------
-        u : array-like, shape (..., n) or (..., *grid.shape)
+        u : array-like, shape (..., n) or (..., grid.shape ...)
             One field or a stack of them.
 
         Returns
         -------
-        ndarray of float64, shape (..., m) or (..., *data_shape)
+        ndarray of float64, shape (..., m) or (..., data_shape ...)
             Flat for flat fields.
 
         Raises
@@ -114,12 +114,12 @@ class LinearForward:
 
         Parameters
         ----------
-        q : array-like, shape (..., m) or (..., *data_shape)
+        q : array-like, shape (..., m) or (..., data_shape ...)
             One vector of data or a stack of them.
 
         Returns
         -------
-        ndarray of float64, shape (..., n) or (..., *grid.shape)
+        ndarray of float64, shape (..., n) or (..., grid.shape ...)
             Flat for flat data.
 
         Raises

@@ -250,7 +250,7 @@ class Posterior:
 
         Returns
         -------
-        ndarray of float64, shape (*shape) or (J, *shape)
+        ndarray of float64, shape (shape ...) or (J, shape ...)
         """
         own = self._coordinates(xi, (1, 2))
         values = self._compiled.field(own) if self._field is None else self._field.field(own)

@@ -75,11 +75,11 @@ class LastLayerMixture:
         return np.sqrt(np.maximum(variances, 0.0))
 
     def mean(self) -> np.ndarray:
-        """Return the mixture's mean function, shape (*grid)."""
+        """Return the mixture's mean function, shape (grid ...)."""
         return (self.weights @ self.member_means()).reshape(self.posterior.shape)
 
     def deviation(self) -> np.ndarray:
-        """Return the mixture's pointwise standard deviation: within members and between them, shape (*grid)."""
+        """Return the mixture's pointwise standard deviation: within members and between them, shape (grid ...)."""
         means = self.member_means()
         within = self.weights @ self.member_deviations() ** 2
         between = self.weights @ (means - self.weights @ means) ** 2
@@ -95,7 +95,7 @@ class LastLayerMixture:
 
         Returns
         -------
-        ndarray of float64, shape (q, *grid)
+        ndarray of float64, shape (q, grid ...)
         """
         levels = as_float_array(probabilities, "probabilities", ndim=1, dtype=np.float64)
         if levels.size and (levels.min() <= 0.0 or levels.max() >= 1.0):
@@ -128,7 +128,7 @@ class LastLayerMixture:
         return np.concatenate([self.hidden[members], last], axis=1)
 
     def fields(self, n: int, rng: RandomState = None) -> np.ndarray:
-        """Draw functions on the grid, shape (n, *grid)."""
+        """Draw functions on the grid, shape (n, grid ...)."""
         return np.asarray(self.posterior.field(self.draw(n, rng)))
 
     def plot(self, ax: Axes | None = None) -> Axes:

@@ -102,7 +102,7 @@ class EnsembleResult:
 
         Returns
         -------
-        ndarray of float64, shape (J, *grid)
+        ndarray of float64, shape (J, grid ...)
         """
         if not hasattr(self.posterior, "field"):
             raise TypeError(
@@ -122,7 +122,7 @@ class EnsembleResult:
 
         Returns
         -------
-        ndarray of float64, shape (q, *grid)
+        ndarray of float64, shape (q, grid ...)
         """
         levels = as_float_array(probabilities, "probabilities", ndim=1, dtype=np.float64)
         if levels.size and (levels.min() < 0.0 or levels.max() > 1.0):
@@ -165,7 +165,7 @@ class EnsembleResult:
 
 
 def plot_band(ax: Axes | None, quantiles: np.ndarray, posterior: Any, title: str) -> Axes:
-    """Draw lower, middle and upper quantile of functions, shape (3, *grid); in two dimensions the middle alone."""
+    """Draw lower, middle and upper quantile of functions, shape (3, grid ...); in two dimensions the middle alone."""
     ax = axes_or_new(ax)
     ax.set_title(title)
     points = np.asarray(posterior.points)
