@@ -16,6 +16,7 @@ from scinn.reproduce.claims import select_claims
 from scinn.reproduce.report import measured_text
 from scinn.verify import fourier_stabilization as stabilization_properties
 from scinn.verify import framelets as properties
+from scinn.verify import heavy_tailed_priors as inversion_properties
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -112,6 +113,30 @@ def test_numbers_of_the_readme_on_stabilisation_are_the_recorded_ones():
     chow = ratios["PDFRate: one neuron, n = 135"]
     assert f"Chow parameters {chow:.0f} x the authors' estimator" in readme
     assert f"JSMA {ratios['PDFRate: JSMA on 2016 points']:.1f} x the same in NumPy" in readme
+
+
+def test_numbers_of_the_readme_on_heavy_tails_are_the_recorded_ones():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    results = ROOT / "docs" / "results"
+    claims = json.loads((results / "heavy-tailed-priors" / "claims.json").read_text(encoding="utf-8"))[
+        "claims"
+    ]
+    measured = {c["claim"].partition(":")[2]: measured_text(c) for c in claims}
+    assert f"{measured['map[truth=jumps,law=ccg]']} of that with Gaussian weights" in readme
+    assert f"in the plane {measured['map-2d[law=ccc]']};" in readme
+    verdicts = Counter(c["verdict"] for c in claims)
+    words = (
+        f"of {len(claims)} claims {verdicts['reproduced']} reproduced, {verdicts['direction holds']} in direction, "
+        f"{verdicts['not reproduced']} not"
+    )
+    assert words in readme
+    assert f"[{len(inversion_properties.PROPERTIES)}, and their tests]" in readme
+    benchmarks = json.loads((results / "bench" / "bench.json").read_text(encoding="utf-8"))["benchmarks"]
+    (rows,) = [bench["rows"] for bench in benchmarks if bench["name"] == "pcn"]
+    first, second = [
+        r["ratio"] for r in rows if r["peer"].startswith("CUQIpy") and "step" in r["case"].lower()
+    ]
+    assert f"pCN steps {first:.0f} x and {second:.0f} x CUQIpy's" in readme
 
 
 @pytest.mark.parametrize("key", [p.key for p in PAPERS.values() if p.status == "built"])
