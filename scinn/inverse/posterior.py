@@ -73,7 +73,7 @@ class Posterior:
     >>> problem = Deconvolution1D(dim=65, PSF="gaussian", PSF_param=0.05, noise_std=0.05, rng=0)
     >>> posterior = Posterior(StableNNPrior([1, 10, 10, 1], law=("cauchy", "cauchy", "gaussian")), problem)
     >>> xi = posterior.prior.sample(0)
-    >>> np.isclose(posterior.logpdf(xi), -posterior.misfit(xi) - 0.5 * xi @ xi)
+    >>> bool(np.isclose(posterior.logpdf(xi), -posterior.misfit(xi) - 0.5 * xi @ xi))
     True
     >>> posterior.collapse().dim
     130
