@@ -29,6 +29,10 @@ main(sys.argv[1:])
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
     """The toy module, registered under a real paper's key, and no other paper."""
+    from joblib.externals.loky import get_reusable_executor
+
+    # Workers that earlier tests left behind do not know the toy's folder.
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
     monkeypatch.syspath_prepend(str(FOLDER))
     for key in list(claims.MODULES):
         monkeypatch.delitem(claims.MODULES, key)
