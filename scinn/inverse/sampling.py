@@ -22,9 +22,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scinn._input import as_float_array, check_in_range, check_positive_int
+from scinn._processes import each
 from scinn.exceptions import ScinnWarning
 from scinn.inverse import _checkpoints as checkpoints
-from scinn.inverse._processes import each
 from scinn.inverse.chains import Chains
 from scinn.inverse.laws import Law, as_law
 from scinn.random import Key, RandomState, as_generator

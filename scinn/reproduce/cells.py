@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 import json
 import os
-import signal
 import sys
-import threading
 import time
 import traceback
 import warnings
@@ -17,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from scinn._processes import serve_parent
 from scinn.reproduce.claims import MODULES, Cell, as_json
 
 __all__ = ["CellOutcome", "run_cells"]
@@ -72,23 +70,8 @@ def _run_cell(position: int, module: str, cell: Cell, threads: int) -> CellOutco
     return CellOutcome(position, result, None, time.perf_counter() - start)
 
 
-@functools.cache
-def _end_with_parent() -> None:
-    """Let this worker end soon after its parent was killed, instead of computing for nobody."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def _run_cell_in_worker(position: int, module: str, text: tuple[str, str, int], threads: int) -> CellOutcome:
-    # Ctrl-C reaches every process of the terminal; the parent alone decides and says what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _end_with_parent()
+    serve_parent()
     return _run_cell(position, module, Cell(text[0], json.loads(text[1]), text[2]), threads)
 
 

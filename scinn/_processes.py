@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
@@ -10,7 +11,27 @@ import warnings
 from collections.abc import Callable, Generator
 from typing import Any
 
-__all__ = ["each"]
+__all__ = ["each", "serve_parent"]
+
+
+def serve_parent() -> None:
+    """Let this worker process ignore Ctrl-C, and end soon after its parent was killed."""
+    # Ctrl-C reaches every process of the terminal; the parent alone decides and says what it means.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with_parent()
+
+
+@functools.cache
+def _end_with_parent() -> None:
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        # Computing for nobody helps nobody.
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def each(
@@ -38,20 +59,6 @@ def each(
             raise
 
 
-_WATCHED = threading.Event()
-
-
 def _in_worker(function: Callable[..., Any], *job: Any) -> Any:
-    # Ctrl-C reaches every process of the terminal; the parent alone decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if not _WATCHED.is_set():
-        _WATCHED.set()
-        threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    serve_parent()
     return function(*job)
-
-
-def _end_with_parent(parent: int) -> None:
-    """End this worker soon after its parent was killed, instead of computing for nobody."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
