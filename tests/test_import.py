@@ -14,9 +14,20 @@ HEAVY = ("scipy", "sklearn", "networkx", "joblib", "numba", "matplotlib")
 WINGS = ("graphs", "pruning", "binary", "robustness", "privacy", "recurrent", "inverse")
 GROUND = ("nn", "datasets", "reference")
 # Everyone may import these.
-FREE = ("_input", "_files", "_machine", "_plot", "_processes", "_version", "exceptions", "random", "papers")
+FREE = (
+    "_input",
+    "_files",
+    "_machine",
+    "_plot",
+    "_processes",
+    "_terminal",
+    "_version",
+    "exceptions",
+    "random",
+    "papers",
+)
 FLOORS = {"kernels": 0, **dict.fromkeys(GROUND, 1), **dict.fromkeys(WINGS, 2)}
-FLOORS |= {"verify": 3, "bench": 4, "reproduce": 5, "cli": 6, "__main__": 7}
+FLOORS |= {"verify": 3, "bench": 4, "reproduce": 5, "cli_methods": 6, "cli": 6, "__main__": 7}
 
 
 def loaded(run_python, statement, watched):

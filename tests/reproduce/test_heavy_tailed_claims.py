@@ -7,6 +7,7 @@ import pytest
 
 from scinn.reproduce.claims import Results, sign_flip_test
 from scinn.reproduce.heavy_tailed_priors import CLAIMS
+from scinn.reproduce.heavy_tailed_priors_mixtures import interval_score
 from scinn.reproduce.heavy_tailed_priors_protocol import chosen, tuning_cells
 
 BY_ID = {claim.id.partition(":")[2]: claim for claim in CLAIMS}
@@ -129,3 +130,22 @@ def test_a_smoother_from_the_prior_must_fail_for_the_trap_to_be_shown():
 
     assert judged("ensemble[method=esmda]", value).verdict == "direction holds"
     assert judged("ensemble[method=eki]", value).verdict == "reproduced"
+
+
+def test_interval_scores_reward_neither_wide_nor_narrow_intervals():
+    truth = np.zeros(4)
+    good, narrow, wide = (
+        interval_score(m - w, m + w, truth) for m, w in ((0.1, 0.2), (0.1, 0.0), (0.1, 5.0))
+    )
+    assert good == pytest.approx(0.4)
+    assert narrow == pytest.approx(2.0)
+    assert wide == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(0.8, "reproduced"), (1.1, "not reproduced")])
+def test_mixtures_are_judged_by_their_interval_score(factor, verdict):
+    def value(cell, number):
+        own = factor if cell.params["law"] == "ccg" else 1.0
+        return {"score": own * (1 + 0.01 * number), "coverage": 0.8, "width": 0.1, "error": 0.1, "best": 0.1}
+
+    assert judged("ensemble[method=last-layer]", value).verdict == verdict
