@@ -24,12 +24,15 @@ class SourceFile:
     md5 : str
         The publisher's own checksum, where that is all there is: it tells damage, and the checksum of the
         arrays tells forgery.
+    unpacked_sha256 : str
+        Checksum of what a compressed file holds, where the publisher may compress it differently.
     """
 
     url: str
     sha256: str = ""
     repackable: bool = False
     md5: str = ""
+    unpacked_sha256: str = ""
 
     @property
     def file_name(self) -> str:
@@ -41,6 +44,8 @@ class SourceFile:
         """The recorded checksum with the name of its algorithm."""
         if self.sha256:
             return f"sha256 {self.sha256}"
+        if self.unpacked_sha256:
+            return f"sha256 {self.unpacked_sha256} when decompressed"
         return f"md5 {self.md5}" if self.md5 else "sha256 none recorded"
 
 
@@ -81,8 +86,8 @@ class DatasetInfo:
     title : str
         One line for a table.
     counts : mapping of str to int
-        Numbers of nodes, edges, features, classes, graphs, images, samples (``positives`` of them in class 1);
-        those of the default options where generated.
+        Numbers of nodes, edges, features, classes, graphs, images, samples (``positives`` of them in class 1),
+        symbols, and of tokens or sentence pairs in each part; those of the default options where generated.
     licence, origin : str
         Terms as far as the publisher states them, and where the data come from.
     citation : str
@@ -94,7 +99,8 @@ class DatasetInfo:
     file, file_sha256 : str
         File looked for in ``$SCINN_DATA`` and its checksum.
     content_sha256 : str
-        Checksum of the arrays that ``load`` returns, whatever the packing (empty for generated sets).
+        Checksum of the arrays that ``load`` returns, whatever the packing (empty for generated sets, and for
+        embedded ones that vary).
     record_md5 : tuple of str
         Where no ``content_sha256`` is recorded: the publisher's checksums of the unpacked files, against
         which the arrays are held.
@@ -108,6 +114,10 @@ class DatasetInfo:
         Why ``load`` does not offer the set; empty where it does.
     hand_made : HandMade or None
         How the file is made, where it is not downloaded.
+    varies : str
+        What the content of an embedded set depends on, where that is no constant; then no checksum is recorded.
+    options : tuple of str
+        Options that ``load`` takes for an embedded set.
     """
 
     name: str
@@ -129,6 +139,8 @@ class DatasetInfo:
     note: str = ""
     unavailable: str = ""
     hand_made: HandMade | None = None
+    varies: str = ""
+    options: tuple[str, ...] = ()
 
     @property
     def urls(self) -> tuple[str, ...]:

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array, eye_array
 
-from scinn.datasets import binary, generators, images, planetoid, store, tu
+from scinn.datasets import binary, corpora, generators, images, planetoid, store, tu
 from scinn.datasets.binary import BinaryDataset
 from scinn.datasets.registry import DatasetInfo, list_datasets, lookup
 from scinn.datasets.structures import Dataset, GraphCollection, ImageDataset, NodeDataset, SignalDataset
+from scinn.datasets.text import ParallelTextDataset, TextDataset
 from scinn.exceptions import ChecksumError, DataUnavailableError
 
 __all__ = ["available", "checksum", "fetch", "how_to_get", "load"]
@@ -34,11 +35,12 @@ def load(name: str, **options: Any) -> Dataset:
         A name or alias from :data:`scinn.datasets.DATASETS`, for example ``"cora"``, ``"proteins"``,
         ``"digits"``.
     **options
-        Options of generated sets (among them ``rng``, default 0); the others take none.
+        Options of generated sets (among them ``rng``, default 0) and of ``python-topics`` (``level``); the others
+        take none.
 
     Returns
     -------
-    NodeDataset, GraphCollection, ImageDataset, BinaryDataset or SignalDataset
+    NodeDataset, GraphCollection, ImageDataset, BinaryDataset, SignalDataset, TextDataset or ParallelTextDataset
 
     Raises
     ------
@@ -61,10 +63,12 @@ def load(name: str, **options: Any) -> Dataset:
         raise DataUnavailableError(how_to_get(name))
     if info.kind == "generated":
         return _GENERATED[info.name](**{"rng": 0, **options})
-    if options:
-        raise TypeError(f"load({name!r}) takes no options, got {', '.join(map(repr, options))}")
+    unknown = [option for option in options if option not in info.options]
+    if unknown:
+        taken = f"no options but {', '.join(info.options)}" if info.options else "no options"
+        raise TypeError(f"load({name!r}) takes {taken}, got {', '.join(map(repr, unknown))}")
     if info.kind == "embedded":
-        return _EMBEDDED[info.name]()
+        return _EMBEDDED[info.name](**options)
     return _local(info) or _downloaded(info)
 
 
@@ -94,13 +98,14 @@ def checksum(name: str, **options: Any) -> str:
     name : str
         Name or alias.
     **options
-        Options of a generated set.
+        Options of the set, as :func:`load` takes them.
 
     Returns
     -------
     str
-        For archives and embedded sets the recorded one, which needs no file; computed for generated sets and
-        for ``cifar10-full``, whose publisher's own checksums are recorded instead.
+        For archives and embedded sets the recorded one, which needs no file; computed for generated sets, for
+        ``python-topics``, which differs between versions of Python, and for ``cifar10-full``, whose publisher's own
+        checksums are recorded instead.
 
     Raises
     ------
@@ -240,6 +245,8 @@ def _downloaded(info: DatasetInfo) -> Dataset:
         dataset = images.read_published(info, files)
     elif info.task == "binary features":
         dataset = binary.read_published(info, files)
+    elif info.task in ("language modelling", "translation"):
+        dataset = corpora.read_published(info, files)
     else:
         dataset = tu.read_zip(info.name, next(iter(files.values())))
     _check(dataset, info, ", ".join(info.urls))
@@ -284,6 +291,8 @@ def _unpack(info: DatasetInfo, arrays: dict[str, np.ndarray]) -> Dataset:
         return images.unpack(info, arrays)
     if info.task == "binary features":
         return binary.unpack(info, arrays)
+    if info.task in ("language modelling", "translation"):
+        return corpora.unpack(info, arrays)
     n_nodes = len(arrays["y"])
     masks = np.zeros((3, n_nodes), dtype=bool)
     for mask, part in zip(masks, ("train_idx", "val_idx", "test_idx")):
@@ -367,12 +376,15 @@ _RESULT_TYPES: dict[str, type] = {
     "graph classification": GraphCollection,
     "image classification": ImageDataset,
     "binary features": BinaryDataset,
+    "language modelling": TextDataset,
+    "translation": ParallelTextDataset,
 }
-_EMBEDDED: dict[str, Callable[[], Dataset]] = {
+_EMBEDDED: dict[str, Callable[..., Dataset]] = {
     "digits": _digits,
     "karate-club": _karate_club,
     "breast-cancer-binary": binary.breast_cancer,
     "digits-binary": binary.digits,
+    "python-topics": corpora.python_topics,
 }
 _GENERATED: dict[str, Callable[..., Dataset]] = {
     "stochastic-block-model": generators.stochastic_block_model,

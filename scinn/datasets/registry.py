@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from scinn.datasets.binary_sets import ARCHIVES, EMBEDDED
+from scinn.datasets import binary_sets, text_sets
 from scinn.datasets.info import DatasetInfo, SourceFile
 
 __all__ = ["DATASETS", "DatasetInfo", "SourceFile", "list_datasets", "lookup"]
@@ -321,7 +321,8 @@ _ALL = (
         large=True,
         note="A download of 170 MB, 184 MB in the cache.",
     ),
-    *ARCHIVES,
+    *binary_sets.ARCHIVES,
+    *text_sets.ARCHIVES,
     DatasetInfo(
         name="digits",
         kind="embedded",
@@ -350,7 +351,8 @@ _ALL = (
         note="Features are the identity; the two leaders (nodes 0 and 33) are the training nodes, the others "
         "the test nodes; no validation nodes.",
     ),
-    *EMBEDDED,
+    *binary_sets.EMBEDDED,
+    *text_sets.EMBEDDED,
     DatasetInfo(
         name="stochastic-block-model",
         kind="generated",
@@ -458,7 +460,7 @@ def list_datasets(kind: str | None = None) -> list[str]:
     Examples
     --------
     >>> list_datasets("embedded")
-    ['digits', 'karate-club', 'breast-cancer-binary', 'digits-binary']
+    ['digits', 'karate-club', 'breast-cancer-binary', 'digits-binary', 'python-topics']
     """
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(map(repr, KINDS))} or None, got {kind!r}")

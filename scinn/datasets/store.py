@@ -7,7 +7,7 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from scinn.datasets.info import DatasetInfo, HandMade, SourceFile
+from scinn.datasets.text import ParallelText
 from scinn.exceptions import ChecksumError, DataUnavailableError
 
 __all__ = [
@@ -56,7 +57,8 @@ def how_to_get(info: DatasetInfo) -> str:
     if info.unavailable:
         return f"{info.name} is not offered: {info.unavailable}."
     if info.kind != "archive":
-        return f"{info.name} is {info.kind}: scinn.datasets.load({info.name!r}) needs no file."
+        varies = f" Its content depends on {info.varies}." if info.varies else ""
+        return f"{info.name} is {info.kind}: scinn.datasets.load({info.name!r}) needs no file.{varies}"
     if info.hand_made is not None:
         return _how_to_make(info, info.hand_made)
     sources = "\n".join(f"  {s.url}\n    {s.sum}" for s in info.sources)
@@ -157,6 +159,9 @@ def to_arrays(dataset: tuple[Any, ...]) -> dict[str, np.ndarray]:
             for part in ("data", "indices", "indptr"):
                 arrays[f"{field}.{part}"] = getattr(value, part)
             arrays[f"{field}.shape"] = np.array(value.shape)
+        elif isinstance(value, ParallelText):
+            for part, sentences in zip(value._fields, value):
+                arrays[f"{field}.{part}"] = _packed_sentences(sentences, field)
         else:
             arrays[field] = np.asarray(value)
     return arrays
@@ -170,12 +175,28 @@ def from_arrays(kind: type, name: str, arrays: Mapping[str, np.ndarray]) -> Any:
         if part == "shape":
             triple = tuple(arrays[f"{field}.{p}"] for p in ("data", "indices", "indptr"))
             values[field] = csr_array(triple, shape=(int(array[0]), int(array[1])))
+        elif part == "source":
+            sides = (arrays[f"{field}.{p}"] for p in ParallelText._fields)
+            values[field] = ParallelText(*map(_unpacked_sentences, sides))
         elif not part:
-            if array.dtype.kind == "U":
-                values[field] = tuple(array.tolist())
+            if array.ndim == 0:
+                values[field] = array.item()
             else:
-                values[field] = array if array.ndim else array.item()
+                values[field] = tuple(array.tolist()) if array.dtype.kind == "U" else array
     return kind(**values)
+
+
+def _packed_sentences(sentences: Sequence[str], field: str) -> np.ndarray:
+    """Return the bytes of sentences, a line each: an array of texts would give each the room of the longest."""
+    broken = next((sentence for sentence in sentences if "\n" in sentence), None)
+    if broken is not None:
+        raise ValueError(f"{field}: a sentence holds a line end: {broken!r}; join its lines")
+    text = "".join(f"{sentence}\n" for sentence in sentences)
+    return np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+
+
+def _unpacked_sentences(array: np.ndarray) -> tuple[str, ...]:
+    return tuple(array.tobytes().decode("utf-8").split("\n")[:-1])
 
 
 def sha256(content: bytes) -> str:

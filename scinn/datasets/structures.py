@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from scinn.datasets.binary import BinaryDataset
 from scinn.datasets.pixels import normalize_images
 from scinn.datasets.registry import DATASETS
+from scinn.datasets.text import ParallelTextDataset, TextDataset
 
 __all__ = ["Dataset", "GraphCollection", "ImageDataset", "NodeDataset", "SignalDataset", "SpatialGraph"]
 
@@ -448,7 +449,15 @@ class GraphCollection(NamedTuple):
         return np.bincount(np.concatenate([u, v]), minlength=int(node_ptr[-1]))
 
 
-Dataset: TypeAlias = "NodeDataset | GraphCollection | ImageDataset | BinaryDataset | SignalDataset"
+Dataset: TypeAlias = (
+    NodeDataset
+    | GraphCollection
+    | ImageDataset
+    | BinaryDataset
+    | SignalDataset
+    | TextDataset
+    | ParallelTextDataset
+)
 
 
 def _ranges(ptr: np.ndarray, which: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
