@@ -13,7 +13,19 @@ from typing import TYPE_CHECKING, Any
 from scinn._version import __version__
 
 if TYPE_CHECKING:
-    from scinn import bench, datasets, graphs, inverse, nn, random, reference, reproduce, robustness, verify
+    from scinn import (
+        bench,
+        datasets,
+        graphs,
+        inverse,
+        nn,
+        random,
+        recurrent,
+        reference,
+        reproduce,
+        robustness,
+        verify,
+    )
     from scinn.papers import cite
 
 _SUBPACKAGES = (
@@ -24,6 +36,7 @@ _SUBPACKAGES = (
     "nn",
     "papers",
     "random",
+    "recurrent",
     "reference",
     "reproduce",
     "robustness",
@@ -39,6 +52,7 @@ __all__ = [
     "inverse",
     "nn",
     "random",
+    "recurrent",
     "reference",
     "reproduce",
     "robustness",

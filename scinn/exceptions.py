@@ -11,7 +11,10 @@ __all__ = [
     "DataUnavailableError",
     "MissingExtraError",
     "OutputLockedError",
+    "ReversibilityError",
     "ScinnWarning",
+    "StateRangeError",
+    "TapeError",
     "require",
 ]
 
@@ -34,6 +37,18 @@ class ChecksumError(RuntimeError):
 
 class OutputLockedError(RuntimeError):
     """Another process is writing into the output folder; the message names it."""
+
+
+class ReversibilityError(RuntimeError):
+    """A reversed computation did not arrive at the bits where it began; its results must not be used."""
+
+
+class TapeError(ReversibilityError):
+    """A tape of bits was read in the wrong order, by another network, or is damaged."""
+
+
+class StateRangeError(ValueError):
+    """A state left the range of its fixed-point numbers; the message names the unit and the step."""
 
 
 class MissingExtraError(ImportError):

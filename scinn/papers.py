@@ -177,6 +177,7 @@ _ALL = (
         "1810.10999",
         "mackay2018reversible",
         "recurrent networks that store bits instead of states",
+        "built",
     ),
     Paper(
         "dgnn",

@@ -11,6 +11,7 @@ MODULES = {
     "scinn.graphs": "Graphs, framelets and graph layers",
     "scinn.robustness": "Detectors on binary features: stabilisation, Chow parameters, attacks, certificates",
     "scinn.inverse": "Inversion with heavy-tailed network priors: posteriors, MAP, samplers, ensembles",
+    "scinn.recurrent": "Reversible recurrent networks, language models and translation on them",
     "scinn.nn": "Layers, networks, losses, optimisers, training",
     "scinn.verify": "Checks of the contracts, for our code and yours",
     "scinn.datasets": "Data sets and splits",

@@ -333,6 +333,13 @@ def inverse(
     return _neighbour("inverse_worker").TASKS[task](arrays, options, need)
 
 
+def recurrent(
+    task: str, arrays: dict[str, Any], options: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run one of the tasks of the neighbouring file for recurrent networks and their coders."""
+    return _neighbour("recurrent_worker").TASKS[task](arrays, options, need)
+
+
 INVERSE = (
     "cuqipy_steps",
     "cuqipy_sampler",
@@ -341,6 +348,8 @@ INVERSE = (
     "numpyro_nuts",
     "pymc_nuts",
 )
+
+RECURRENT = ("torch_recurrent", "constriction_ans")
 
 ROBUSTNESS = (
     "sampled_chow",
@@ -367,6 +376,7 @@ TASKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], tuple[dict[str, Any]
 }
 TASKS |= {name: functools.partial(robustness, name) for name in ROBUSTNESS}
 TASKS |= {name: functools.partial(inverse, name) for name in INVERSE}
+TASKS |= {name: functools.partial(recurrent, name) for name in RECURRENT}
 
 
 def main(task: str, source: str, target: str) -> None:

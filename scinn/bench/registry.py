@@ -17,6 +17,7 @@ from scinn.bench.convolution import CONVOLUTION
 from scinn.bench.environment import environment
 from scinn.bench.framelet_transform import FRAMELETS
 from scinn.bench.pcn import PCN_BENCHMARK
+from scinn.bench.reversible_rnn import REVERSIBLE_RNN
 from scinn.bench.rows import Benchmark, Callback, Row, duration
 from scinn.bench.spmm import SPMM
 from scinn.bench.ufg_epoch import UFG_EPOCH
@@ -29,7 +30,20 @@ SCHEMA = 2
 
 #: What ``scinn bench`` can run.
 BENCHMARKS: Mapping[str, Benchmark] = MappingProxyType(
-    {b.name: b for b in (SPMM, FRAMELETS, UFG_EPOCH, CONVOLUTION, CHOW, WALSH, BINARY_ATTACKS, PCN_BENCHMARK)}
+    {
+        b.name: b
+        for b in (
+            SPMM,
+            FRAMELETS,
+            UFG_EPOCH,
+            CONVOLUTION,
+            CHOW,
+            WALSH,
+            BINARY_ATTACKS,
+            PCN_BENCHMARK,
+            REVERSIBLE_RNN,
+        )
+    }
 )
 
 
@@ -65,7 +79,7 @@ def run(
     Examples
     --------
     >>> sorted(BENCHMARKS)
-    ['binary-attacks', 'chow', 'convolution', 'framelets', 'pcn', 'spmm', 'ufg-epoch', 'walsh']
+    ['binary-attacks', 'chow', 'convolution', 'framelets', 'pcn', 'reversible-rnn', 'spmm', 'ufg-epoch', 'walsh']
     """
     for name in names:
         check_choice(name, "names", tuple(BENCHMARKS))

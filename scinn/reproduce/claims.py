@@ -84,6 +84,7 @@ MODULES: dict[str, str] = {
     "framelets": "scinn.reproduce.framelets",
     "fourier-stabilization": "scinn.reproduce.fourier_stabilization",
     "heavy-tailed-priors": "scinn.reproduce.heavy_tailed_priors",
+    "reversible-rnn": "scinn.reproduce.reversible_rnn",
 }
 
 

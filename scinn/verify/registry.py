@@ -33,6 +33,7 @@ MODULES: dict[str, str] = {
     "fourier-stabilization": "scinn.verify.fourier_stabilization",
     "heavy-tailed-priors": "scinn.verify.heavy_tailed_priors",
     "layers": "scinn.verify.layers",
+    "reversible-rnn": "scinn.verify.reversible_rnn",
 }
 
 
