@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -701,5 +702,7 @@ def _blas_version() -> str:
     parts = (
         f"{info.get('internal_api')} {info.get('version')} {info.get('architecture', '')}"
         for info in streaming.blas_controller().info()
+        # SciPy brings a library of its own, which makes none of these products, and need not be loaded yet.
+        if "scipy" not in Path(info["filepath"]).parent.name
     )
     return "; ".join(sorted(set(parts)))

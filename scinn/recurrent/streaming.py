@@ -131,6 +131,8 @@ class Trace:
         self.state: State = ()
         self.checkpoints: list[State] = []
         self.checksums: dict[int, list[int]] = {}
+        #: Checksum of the inputs of each block.
+        self.inputs: dict[int, int] = {}
         self.weights = net.weights_checksum()
         top = net.n_layers - 1
         #: Layers whose states of the current segment are all kept.
@@ -311,7 +313,7 @@ def _run_segment(
     for start in range(first, end, depth):
         stop = min(start + depth, end)
         trace.checksums[start] = [checksum(layer.state) for layer in passes]
-        x = _masked(np.ascontiguousarray(trace.stream.block(start, stop)), None)
+        x = _inputs(trace, start, stop)
         for i, layer in enumerate(passes):
             always = whole_top and i == len(passes) - 1
             layer.set_values(0)
@@ -337,6 +339,17 @@ def _run_segment(
     for stored, tape in zip(trace.stored_layers, trace.tapes):
         if stored:
             tape.reset()
+
+
+def _inputs(trace: Trace, start: int, stop: int) -> np.ndarray:
+    """Return the inputs of a block, and see that they are the same ones each time."""
+    x = _masked(np.ascontiguousarray(trace.stream.block(start, stop)), None)
+    seen = checksum((x,))
+    if trace.inputs.setdefault(start, seen) != seen:
+        raise ReversibilityError(
+            f"the inputs from step {start} on have changed since the pass forward; keep them until the pass back is done"
+        )
+    return x
 
 
 def _masked(x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
@@ -370,7 +383,7 @@ def backward(
         for number in reversed(range(len(segments))):
             first, end = segments[number]
             if number < len(segments) - 1:
-                _replay_segment(trace, first, end, trace.checkpoints[number])
+                _replay_segment(trace, first, end, *trace.checkpoints[number : number + 2])
                 for layer, state in zip(passes, trace.resumed):
                     layer.load(state)
             _undo_segment(trace, passes, first, end, output_gradient)
@@ -385,7 +398,7 @@ def backward(
     return grads, tuple(tuple(layer.e) for layer in passes)
 
 
-def _replay_segment(trace: Trace, first: int, end: int, start: State) -> None:
+def _replay_segment(trace: Trace, first: int, end: int, start: State, after: State) -> None:
     """Run an earlier segment again, from its checkpoint, and leave its tapes or states for the pass back."""
     passes = trace.net.passes(trace.n_rows, trace.masks, keep_gates=False, keep=trace.keep)
     for layer, state in zip(passes, start):
@@ -398,6 +411,10 @@ def _replay_segment(trace: Trace, first: int, end: int, start: State) -> None:
                 f"running the steps from {first} again gave another state at step {step}; inputs, masks or threads changed"
             )
     trace.resumed = tuple(layer.snapshot() for layer in passes)
+    if not all(np.array_equal(a, b) for one, two in zip(trace.resumed, after) for a, b in zip(one, two)):
+        raise ReversibilityError(
+            f"running the steps from {first} again gave another state at step {end}; inputs, masks or threads changed"
+        )
 
 
 def _undo_segment(
@@ -409,7 +426,7 @@ def _undo_segment(
     for start in reversed(starts):
         stop = min(start + depth, end)
         n_steps = stop - start
-        x = _masked(np.ascontiguousarray(trace.stream.block(start, stop)), None)
+        x = _inputs(trace, start, stop)
         alive = [trace.alive(step) for step in range(start, stop)]
         for i, layer in enumerate(passes):
             layer.begin_block(x)
@@ -462,7 +479,7 @@ def _check_start(trace: Trace, passes: Sequence[LayerPass], number: int) -> None
         raise ReversibilityError(
             "the state did not come back to the bits where it began; the gradients were thrown away"
         )
-    if len(trace.tapes):
+    if not trace.tapes.is_empty:
         raise ReversibilityError(
             f"{len(trace.tapes)} bits are left on the tapes after all steps were undone; the gradients were thrown away"
         )

@@ -88,6 +88,11 @@ class Tapes:
         return self._tapes[0].coder
 
     @property
+    def is_empty(self) -> bool:
+        """Whether everything that was put on the tapes was taken back."""
+        return all(tape.is_empty for tape in self._tapes)
+
+    @property
     def nbytes(self) -> int:
         """Memory that is allocated, in bytes."""
         return sum(tape.nbytes for tape in self._tapes)

@@ -159,7 +159,7 @@ def _repeat(results: Results) -> FigureSpec | None:
     ax.set_xlim(None, 3.2 * ceiling)
     ax.set_xlabel("steps of the sequence")
     ax.set_ylabel("wrong symbols, %")
-    ax.legend(fontsize=7, loc="center right")
+    ax.legend(fontsize=7, loc="upper left")
     return FigureSpec(
         "repeat",
         "Without forgetting, the last symbol of a long sequence cannot be said",

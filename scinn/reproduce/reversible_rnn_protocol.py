@@ -47,7 +47,7 @@ LANGUAGE: dict[str, dict[str, Any]] = {
     "full": {
         "dataset": "penn-treebank",
         "n_symbols": 4000,
-        "n_train": 300_000,
+        "n_train": 500_000,
         "n_held_out": 60_000,
         "n_hidden": 200,
         "n_epochs": 5,
@@ -56,7 +56,7 @@ LANGUAGE: dict[str, dict[str, Any]] = {
         "n_memory_steps": 140,
     },
 }
-N_LANGUAGE_SEEDS = {"smoke": 1, "quick": 1, "full": 2}
+N_LANGUAGE_SEEDS = {"smoke": 1, "quick": 1, "full": 1}
 
 CONTEXTS = ("hidden", "embedding", "slice", "slice_embedding")
 CONTEXT_TITLES = {
