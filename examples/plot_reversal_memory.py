@@ -32,7 +32,7 @@ except ValueError as error:
 n_rows, n_hidden, n_steps = 5, 64, 1000
 network = RevGRU(8, n_hidden, rng=0)
 x = np.random.default_rng(0).normal(size=(n_steps, n_rows, 8)).astype(np.float32)
-forgotten = network.forward_pass(x, monitor=True).memory().forgotten_per_unit_step
+forgotten = network.forward_pass(x, monitor=True).memory_report().forgotten_per_unit_step
 print(f"{forgotten:.2f} bits of a unit are forgotten in a step")
 measured = {}
 for mode in ("store", "reverse", "checkpoint", "hybrid"):

@@ -347,7 +347,7 @@ class LanguageModel:
         if not self.tied:
             grads["output.weight"] = head.grads["weight"]
         return LanguageStep(
-            sum(losses), {name: grads[name] for name in self.params}, trace.state, trace.memory()
+            sum(losses), {name: grads[name] for name in self.params}, trace.state, trace.memory_report()
         )
 
     def evaluate(self, ids: np.ndarray, *, n_rows: int = 10, n_steps: int = 70) -> Evaluation:

@@ -224,7 +224,7 @@ class LayerPass(ABC):
                 continue
             through_tape = record and part.start
             multiply = tape.multiply if through_tape else tape.multiply_plain
-            wrong = multiply(*pieces[:3], alive, *pieces[3:])
+            wrong = multiply(pieces[0], pieces[1], pieces[2], alive, pieces[3], pieces[4])
             if wrong >= 0:
                 row, unit = divmod(wrong, pieces[0].shape[1])
                 return int(row * self.n + unit + part.start)
@@ -253,7 +253,7 @@ class LayerPass(ABC):
             return
         pieces = [np.ascontiguousarray(array[:, kept:]) for array in (new, z, update, h, value)]
         if pieces[0].size:
-            tape.divide(*pieces[:3], alive, *pieces[3:])
+            tape.divide(pieces[0], pieces[1], pieces[2], alive, pieces[3], pieces[4])
             h[:, kept:], value[:, kept:] = pieces[3:]
         h[:, :kept] = kept_before
         value[:, :kept] = from_fixed(kept_before, self.dtype)
@@ -263,9 +263,9 @@ class LayerPass(ABC):
         if self.setup.rule == NO_FORGETTING:
             return
         kept = self._kept_of(i)
-        pieces = [np.ascontiguousarray(array[:, kept:]) for array in (self._spare[i], z, update)]
-        if pieces[0].size:
-            tape.divide(*pieces, alive, np.empty_like(pieces[0]), np.empty(pieces[0].shape, self.dtype))
+        new, gates, added = (np.ascontiguousarray(array[:, kept:]) for array in (self._spare[i], z, update))
+        if new.size:
+            tape.divide(new, gates, added, alive, np.empty_like(new), np.empty(new.shape, self.dtype))
 
     def _kept_of(self, i: int) -> int:
         return self.setup.n_kept if i == 0 else 0

@@ -6,16 +6,13 @@ notation is that of :mod:`scinn.recurrent.reversible`.
 
 from __future__ import annotations
 
-import platform
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from scinn._input import check_choice, check_in_range, check_positive_int
-from scinn.exceptions import TapeError
 from scinn.nn.initializers import initialize
 from scinn.nn.layer import check_dtype
 from scinn.random import Key, RandomState, as_generator
@@ -23,6 +20,7 @@ from scinn.recurrent import stepping, streaming
 from scinn.recurrent.fixed_point import forgetting_limits, from_fixed, to_fixed
 from scinn.recurrent.layer_pass import COMPAT, DRIFT_FREE, NO_FORGETTING, LayerPass, LayerSetup
 from scinn.recurrent.products import make_products
+from scinn.recurrent.provenance import claim
 from scinn.recurrent.streaming import ArrayStream, Gradients, InputStream, Masks, StreamResult, Trace
 from scinn.recurrent.tapes import Tapes
 
@@ -75,7 +73,7 @@ class ReversibleNetwork:
         self.exactness = check_choice(exactness, "exactness", LEVELS)
         self.arithmetic = check_choice(arithmetic, "arithmetic", ("fixed", "real"))
         self.forget = bool(forget)
-        self._rule = NO_FORGETTING if not self.forget else COMPAT if _compat else DRIFT_FREE
+        self.rule = NO_FORGETTING if not self.forget else COMPAT if _compat else DRIFT_FREE
         self.dropout = check_in_range(dropout, "dropout", 0.0, 1.0, inclusive="left")
         self.weight_drop = check_in_range(weight_drop, "weight_drop", 0.0, 1.0, inclusive="left")
         self.block = check_positive_int(block, "block")
@@ -333,7 +331,7 @@ class ReversibleNetwork:
         if tapes is None:
             self.weights_checksum()
             return stepping.run(self, x, state, alive, None)
-        self._claim(tapes, n_rows)
+        claim(self, tapes, n_rows)
         result = stepping.run(self, x, state, alive, tapes)
         tapes.put_run(n_steps)
         return result
@@ -379,7 +377,7 @@ class ReversibleNetwork:
                 )
             self.weights_checksum()
             return stepping.run_back(self, x, state, alive, self.make_tapes(n_rows))
-        self._claim(tapes, n_rows)
+        claim(self, tapes, n_rows)
         tapes.take_run(n_steps, whole=self.exactness == "A")
         return stepping.run_back(self, x, state, alive, tapes)
 
@@ -558,7 +556,7 @@ class ReversibleNetwork:
 
         gradients = self.backward_pass(trace, output_gradient)
         return StreamResult(
-            sum(losses), gradients.grads, trace.state, gradients.dstate, gradients.dx, trace.memory()
+            sum(losses), gradients.grads, trace.state, gradients.dstate, gradients.dx, trace.memory_report()
         )
 
     # Inside
@@ -577,7 +575,7 @@ class ReversibleNetwork:
                 weight_h=weight_h if mask is None else weight_h * mask,
                 bias=self.params[f"bias{i}"],
                 limits=self.limits,
-                rule=self._rule,
+                rule=self.rule,
                 real=self.is_real,
                 products=products,
                 n_kept=keep if i == self.n_layers - 1 and keep <= self.units[i] else 0,
@@ -593,38 +591,6 @@ class ReversibleNetwork:
                 raise ValueError(f"parameter {name!r} holds NaN or infinity; the network cannot be run")
             value = zlib.crc32(np.ascontiguousarray(array).data, value)
         return value
-
-    def _claim(self, tapes: Tapes, n_rows: int) -> None:
-        """Compare what fills the tapes with who filled them before."""
-        if not isinstance(tapes, Tapes) or tapes.n_layers != self.n_layers or tapes.n_rows != n_rows:
-            raise ValueError(
-                f"tapes must come from make_tapes({n_rows}) of a network of {self.n_layers} layers, got {_kind(tapes)}"
-            )
-        if tapes.coder != self.coder:
-            raise TapeError(f"the tapes pack bits by {tapes.coder!r}, the network by {self.coder!r}")
-        ours: dict[str, Any] = {
-            "weights": self.weights_checksum(),
-            "cell": type(self).__name__,
-            "limits": list(self.limits),
-            "rule": self._rule,
-            "exactness": self.exactness,
-        }
-        if self.exactness == "A":
-            ours |= {
-                "block": self.block,
-                "threads": self.blas_threads,
-                "machine": platform.machine(),
-                "linear algebra": _blas_version(),
-            }
-        theirs = tapes.provenance
-        if theirs is not None and tapes.n_steps:
-            for name, value in ours.items():
-                if theirs.get(name) != value:
-                    raise TapeError(
-                        f"the tapes were filled with {name} {theirs.get(name)!r}, and the network has {value!r} now: its "
-                        "steps would not come back to the bit; use the same weights and settings in both directions"
-                    )
-        tapes.provenance = ours
 
     def _checked_input(self, x: np.ndarray) -> np.ndarray:
         who = type(self).__name__
@@ -695,14 +661,3 @@ def _alive(lengths: Any, n_steps: int, n_rows: int) -> np.ndarray:
 
 def _kind(x: Any) -> str:
     return f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
-
-
-def _blas_version() -> str:
-    """Return what decides the bits of a matrix product besides the number of threads."""
-    parts = (
-        f"{info.get('internal_api')} {info.get('version')} {info.get('architecture', '')}"
-        for info in streaming.blas_controller().info()
-        # SciPy brings a library of its own, which makes none of these products, and need not be loaded yet.
-        if "scipy" not in Path(info["filepath"]).parent.name
-    )
-    return "; ".join(sorted(set(parts)))

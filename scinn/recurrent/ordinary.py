@@ -59,7 +59,7 @@ class OrdinaryTrace:
             raise ValueError("nothing was kept; pass keep= to forward_pass")
         return self.outputs[..., : self.keep]
 
-    def memory(self) -> MemoryReport:
+    def memory_report(self) -> MemoryReport:
         """Return what this pass keeps: the inputs, states and gates of all steps."""
         from scinn.recurrent.memory import MemoryReport
 

@@ -440,8 +440,8 @@ class Seq2Seq:
             n_tokens,
             int(source_lengths.sum()),
             {name: grads[name] for name in self.params},
-            encoder_trace.memory(),
-            decoder_trace.memory(),
+            encoder_trace.memory_report(),
+            decoder_trace.memory_report(),
             contexts.nbytes + head.dcontexts.nbytes,
         )
 

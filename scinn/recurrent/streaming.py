@@ -196,7 +196,7 @@ class Trace:
             return self.net.values_of(np.concatenate([first[1:], second[1:]], axis=2))
         raise ValueError("nothing was kept; pass keep= to forward_pass")
 
-    def memory(self) -> MemoryReport:
+    def memory_report(self) -> MemoryReport:
         """Return what this pass remembered."""
         net = self.net
         kept = 0 if self._kept is None else 32 * self._kept.size
@@ -278,8 +278,8 @@ def forward(net: ReversibleNetwork, trace: Trace, state: State) -> None:
     """Fill a trace: run all steps, with the tapes (or states) of the last segment left for the pass back."""
     with blas_threads(net.blas_threads):
         passes = net.passes(trace.n_rows, trace.masks, keep_gates=False, keep=trace.keep)
-        for layer, first in zip(passes, state):
-            layer.load(first)
+        for layer, given in zip(passes, state):
+            layer.load(given)
         trace.keep_units(0, passes[-1].state[0])
         segments = trace.segments()
         for number, (first, end) in enumerate(segments):
@@ -336,8 +336,8 @@ def _run_segment(
                         stored[at] = array
             if i + 1 < len(passes):
                 x = _masked(layer.outputs(stop - start), trace.masks.between[i + 1])
-    for stored, tape in zip(trace.stored_layers, trace.tapes):
-        if stored:
+    for is_stored, tape in zip(trace.stored_layers, trace.tapes):
+        if is_stored:
             tape.reset()
 
 

@@ -57,7 +57,7 @@ def exact(params: dict[str, Any], seed: int) -> dict[str, Any]:
         value *= 2.0
     stream = _RandomStream(params["n_steps"], 2, 4, key.child("inputs"), net.block)
     trace = net.forward_pass(stream, monitor=True)
-    memory = trace.memory()
+    memory = trace.memory_report()
     try:
         net.backward_pass(trace, lambda first, end, outputs: None)
         restored = True

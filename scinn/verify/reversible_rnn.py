@@ -139,7 +139,7 @@ def _gate_limits(seed: int) -> CheckResult:
     )  # fmt: skip
     saturate(case.net, rng, float(rng.choice([3.0, 60.0])))
     k = case.net.max_forget_bits
-    report = gradients_of(case, None, monitor=True)[0].memory()
+    report = gradients_of(case, None, monitor=True)[0].memory_report()
     bits = np.concatenate([b.ravel() for b in report.forgotten])
     z = 1024.0 * 2.0**-bits
     low = max(1.0, np.rint(1024.0 * (0.0 if k is None else 2.0**-k)))
@@ -258,7 +258,7 @@ def _slices(seed: int) -> CheckResult:
     plain = gradients_of(case, None)[0]
     trace, _ = gradients_of(case, None, keep=keep)
     wrong = (not same_bits(trace.state, plain.state)) + np.count_nonzero(trace.kept != outputs[:, :, :keep])
-    report, other = trace.memory(), plain.memory()
+    report, other = trace.memory_report(), plain.memory_report()
     wrong += report.kept_bits != 32 * 12 * case.x.shape[1] * keep
     wrong += report.stored_bits > other.stored_bits + 64 * case.x.shape[1]
     whole, _ = gradients_of(case, None, keep=net.n_out)
@@ -268,7 +268,7 @@ def _slices(seed: int) -> CheckResult:
     keep = dropped.net.n_out
     trace, _ = gradients_of(dropped, None, keep=keep)
     y, _ = dropped.net.run(dropped.x, dropped.state, lengths=dropped.lengths)
-    wrong += np.count_nonzero(trace.kept != y) + (trace.memory().stored_bits > 0)
+    wrong += np.count_nonzero(trace.kept != y) + (trace.memory_report().stored_bits > 0)
     return verdict("slices", float(wrong), 0.0, f"keep {keep}, {net!r}")
 
 
@@ -277,7 +277,7 @@ def _memory_report(seed: int) -> CheckResult:
     case = random_case(rng, 16, coder="floor_digit", dtype=np.float64, exactness="A")
     net, (steps, rows) = case.net, case.x.shape[:2]
     trace = net.forward_pass(case.x, state=case.state, lengths=case.lengths, monitor=True)
-    report = trace.memory()
+    report = trace.memory_report()
     slow = Slow(net, "fixed")
     slow.run(case.x, case.state, case.lengths)
     ideal = float(sum(np.sum(10.0 - np.log2(z)) for z in slow.gates))
@@ -286,7 +286,7 @@ def _memory_report(seed: int) -> CheckResult:
     error = abs(report.ideal_bits - ideal) / (1.0 + ideal) + abs(counted - ideal) / (1.0 + ideal)
     wrong = (report.naive_bits != naive) + (report.stored_bits != len(trace.tapes)) + (report.kept_bits != 0)
     wrong += report.stored_bits < 0.98 * ideal - 64 * rows * net.n_layers
-    stored = net.forward_pass(case.x, state=case.state, lengths=case.lengths, memory="store").memory()
+    stored = net.forward_pass(case.x, state=case.state, lengths=case.lengths, memory="store").memory_report()
     wrong += stored.stored_bits != 0 or stored.kept_bits != naive // steps * (steps + 1)
     return verdict("bits that reports count", error + wrong, 1e-9, f"{report!r}\n{net!r}")
 
@@ -297,7 +297,7 @@ def _network_bits(seed: int) -> CheckResult:
         rng, 140, n_rows=20, n_layers=1, n_hidden=[64], n_in=4, coder="rans", forget=True, scale=1.0, max_forget_bits=3.0,
         bounded=2.5, ragged=False, dtype=np.float32, exactness="A", compat=False,
     )  # fmt: skip
-    report = case.net.forward_pass(case.x, state=case.state, monitor=True).memory()
+    report = case.net.forward_pass(case.x, state=case.state, monitor=True).memory_report()
     excess = (report.stored_bits - 64 * 20) / report.ideal_bits - 1.0
     return verdict("stored over ideal bits, beyond one word pair a row", abs(excess), 0.01, repr(case.net))
 

@@ -116,7 +116,7 @@ def test_plot_draws_each_number_by_time():
 def test_monitored_pass_fills_the_report(cell):
     net = cell(3, 6, 2, rng=0)
     x = np.random.default_rng(1).normal(size=(50, 4, 3)).astype(np.float32)
-    r = net.forward_pass(x, monitor=True).memory()
+    r = net.forward_pass(x, monitor=True).memory_report()
     states = 1 if cell is RevGRU else 2
     assert [bits.shape for bits in r.forgotten] == [(50, 6 * states)] * 2
     # Means over rows, so that their sum is the ideal over the rows.
@@ -194,7 +194,7 @@ def test_no_segment_takes_less(mode, n_steps):
 def test_the_plan_tells_what_the_networks_take(cell, dtype, mode):
     net = cell(3, 20, 2, rng=0, dtype=dtype)
     x = np.random.default_rng(1).normal(size=(300, 5, 3)).astype(dtype)
-    measured = net.forward_pass(x, monitor=True).memory()
+    measured = net.forward_pass(x, monitor=True).memory_report()
     option = plan_memory(
         300,
         5,
@@ -209,7 +209,7 @@ def test_the_plan_tells_what_the_networks_take(cell, dtype, mode):
     # Passes back fill the tapes of other segments, of which the largest counts.
     peak = trace.tapes.nbytes
     net.backward_pass(trace, lambda first, end, outputs: outputs)
-    taken = trace.memory()
+    taken = trace.memory_report()
     assert taken.kept_bits == 8 * option.state_bytes
     if mode in ("reverse", "hybrid"):
         assert peak <= option.tape_bytes

@@ -145,7 +145,7 @@ def test_reported_bits_are_numbers_on_every_way(memory, keep):
     net = RevGRU(3, 8, rng=0)
     trace = net.forward_pass(inputs(33), memory=memory, segment=8, keep=keep, monitor=True)
     net.backward_pass(trace, lambda a, b, y: y)
-    report = trace.memory()
+    report = trace.memory_report()
     for value in (report.stored_bits, report.kept_bits, report.naive_bits, report.ideal_bits, report.ratio):
         assert math.isfinite(value)
     assert report.stored_bits + report.kept_bits > 0
@@ -154,7 +154,7 @@ def test_reported_bits_are_numbers_on_every_way(memory, keep):
 
 def test_the_first_state_of_slices_is_counted():
     # Going back needs the slices before the first step as well.
-    report = RevGRU(3, 8, rng=0).forward_pass(inputs(20), keep=2).memory()
+    report = RevGRU(3, 8, rng=0).forward_pass(inputs(20), keep=2).memory_report()
     assert report.kept_bits == 32 * 21 * 3 * 2
 
 

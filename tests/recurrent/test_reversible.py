@@ -43,7 +43,7 @@ def test_steps_of_any_length_take_the_bits_that_they_forget(kind, coder):
     options = {"bounded": 4} if kind is RevLSTM else {}
     net = kind(3, 16, coder=coder, rng=0, **options)
     trace = net.forward_pass(inputs(2000, 1, 3), monitor=True)
-    report = trace.memory()
+    report = trace.memory_report()
     # Digits of a floor cost up to 1.39 times as much, where gates are close to 1.
     assert 0.999 < report.stored_bits / report.ideal_bits < (1.003 if coder == "rans" else 1.4)
 
@@ -177,7 +177,7 @@ def the_paper_s_update(monkeypatch):
     def init(self, *arguments, **options):
         true(self, *arguments, **options)
         if self.forget:
-            self._rule = layer_pass.COMPAT
+            self.rule = layer_pass.COMPAT
 
     monkeypatch.setattr(network.ReversibleNetwork, "__init__", init)
 

@@ -349,7 +349,7 @@ def test_an_ordinary_network_with_all_masks_has_the_gradients_of_its_loss(cell: 
 
 def test_the_memory_of_an_ordinary_network_is_more_than_its_states() -> None:
     net = OrdinaryNetwork("gru", 4, 4, rng=0)
-    report = net.forward_pass(np.ones((10, 2, 4), np.float32), train=False).memory()
+    report = net.forward_pass(np.ones((10, 2, 4), np.float32), train=False).memory_report()
     assert report.kept_bits > 32 * 10 * 2 * 4
     assert report.ratio < 1.0
 
