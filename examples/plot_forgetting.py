@@ -12,8 +12,7 @@ import numpy as np
 
 from scinn import datasets
 from scinn.nn.optimizers import Adam
-from scinn.recurrent.language_model import LanguageModel
-from scinn.recurrent.language_training import train_language_model
+from scinn.recurrent import LanguageModel, train_language_model
 
 # %%
 # A small model of characters learns from the help texts that every Python holds. A step may forget at most 3 of

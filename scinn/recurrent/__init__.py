@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from scinn.recurrent.language_model import Evaluation, LanguageModel, LanguageStep
     from scinn.recurrent.language_training import QuarterRate, clip_gradients, train_language_model
     from scinn.recurrent.layer_adapter import ReversibleLayer
-    from scinn.recurrent.memory import MemoryPlan, MemoryReport, plan_memory
+    from scinn.recurrent.memory import MemoryReport
+    from scinn.recurrent.memory_plan import MemoryPlan, plan_memory
     from scinn.recurrent.network import ReversibleNetwork
     from scinn.recurrent.no_forgetting import (
         RepeatResult,
@@ -44,7 +45,7 @@ _HOME = {
     "InputStream": "streaming",
     "LanguageModel": "language_model",
     "LanguageStep": "language_model",
-    "MemoryPlan": "memory",
+    "MemoryPlan": "memory_plan",
     "MemoryReport": "memory",
     "OrdinaryNetwork": "ordinary",
     "QuarterRate": "language_training",
@@ -69,7 +70,7 @@ _HOME = {
     "from_fixed": "fixed_point",
     "greedy_search": "decoding",
     "make_tape": "tape",
-    "plan_memory": "memory",
+    "plan_memory": "memory_plan",
     "replace_unknown": "translation",
     "sequence_ceiling": "no_forgetting",
     "to_fixed": "fixed_point",

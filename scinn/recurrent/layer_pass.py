@@ -290,10 +290,15 @@ class LayerPass(ABC):
         """Return the error that names the unit and the step."""
         row, unit = divmod(index, self.n)
         value = float(self.state[i][row, unit]) * 2.0**-23
+        if self.setup.rule == NO_FORGETTING:
+            advice = "a state that forgets nothing can grow by 1 in each step; use shorter sequences, or forget=True"
+        elif self.n_gates == GRUPass.n_gates:
+            advice = "begin within [-1, 1], and keep states there with the drift-free update (compat=False)"
+        else:
+            advice = "bound the states with bounded=4, or train with smaller steps or clipped gradients"
         return StateRangeError(
             f"unit {unit} of {self.state_names[i]} in layer {self.setup.index}, row {row}, leaves the fixed-point range "
-            f"[-{STATE_LIMIT:g}, {STATE_LIMIT:g}) at step {step} (it was {value:.4g} before); keep states bounded with "
-            "bounded=4 (RevLSTM), a drift-free update (compat=False), a smaller learning rate or gradient clipping"
+            f"[-{STATE_LIMIT:g}, {STATE_LIMIT:g}) at step {step} (it was {value:.4g} before); {advice}"
         )
 
 

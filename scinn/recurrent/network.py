@@ -19,18 +19,16 @@ from scinn.random import Key, RandomState, as_generator
 from scinn.recurrent import stepping, streaming
 from scinn.recurrent.fixed_point import forgetting_limits, from_fixed, to_fixed
 from scinn.recurrent.layer_pass import COMPAT, DRIFT_FREE, NO_FORGETTING, LayerPass, LayerSetup
-from scinn.recurrent.products import make_products
+from scinn.recurrent.products import LEVELS, make_products
 from scinn.recurrent.provenance import claim
 from scinn.recurrent.streaming import ArrayStream, Gradients, InputStream, Masks, StreamResult, Trace
+from scinn.recurrent.tape import CODERS
 from scinn.recurrent.tapes import Tapes
 
 __all__ = ["ReversibleNetwork", "State"]
 
 #: Over layers, and in each over (h1, h2) or (h1, h2, c1, c2): arrays of shape (n_rows, n_hidden / 2).
 State: TypeAlias = "tuple[tuple[np.ndarray, ...], ...]"
-
-CODERS = ("rans", "floor_digit", "planes")
-LEVELS = ("A", "B", "C")
 
 
 class ReversibleNetwork:
@@ -332,8 +330,9 @@ class ReversibleNetwork:
             self.weights_checksum()
             return stepping.run(self, x, state, alive, None)
         claim(self, tapes, n_rows)
-        result = stepping.run(self, x, state, alive, tapes)
-        tapes.put_run(n_steps)
+        with tapes.whole_or_damaged():
+            result = stepping.run(self, x, state, alive, tapes)
+            tapes.put_run(n_steps)
         return result
 
     def run_back(
@@ -378,8 +377,11 @@ class ReversibleNetwork:
             self.weights_checksum()
             return stepping.run_back(self, x, state, alive, self.make_tapes(n_rows))
         claim(self, tapes, n_rows)
-        tapes.take_run(n_steps, whole=self.exactness == "A")
-        return stepping.run_back(self, x, state, alive, tapes)
+        tapes.check_run(n_steps, whole=self.exactness == "A")
+        with tapes.whole_or_damaged():
+            first = stepping.run_back(self, x, state, alive, tapes)
+            tapes.take_run(n_steps)
+        return first
 
     # Gradients
 
@@ -455,9 +457,9 @@ class ReversibleNetwork:
             raise ValueError(
                 f"keep is {keep}; wanted at most {self.units[-1]} units (half of the last layer), or {self.n_out} for all"
             )
-        lengths_alive = None if lengths is None else _alive(lengths, n_steps, n_rows)
+        checked = None if lengths is None else _checked_lengths(lengths, n_steps, n_rows)
         masks = streaming.draw_masks(self, n_rows, key, train)
-        trace = Trace(self, stream, lengths_alive, masks, memory, segment, keep, bool(monitor))
+        trace = Trace(self, stream, checked, masks, memory, segment, keep, bool(monitor))
         streaming.forward(self, trace, self._checked_state(state, n_rows))
         return trace
 
@@ -584,11 +586,14 @@ class ReversibleNetwork:
         return result
 
     def weights_checksum(self) -> int:
-        """Return 32 bits that change with any parameter; refuse parameters that are not finite."""
+        """Return 32 bits that change with any parameter; refuse parameters that are not finite, or would overflow."""
         value = 0
         for name, array in self.params.items():
-            if not np.isfinite(array).all():
-                raise ValueError(f"parameter {name!r} holds NaN or infinity; the network cannot be run")
+            if not (np.abs(array) < streaming.LARGEST).all():
+                raise ValueError(
+                    f"parameter {name!r} holds NaN, infinity or numbers of {streaming.LARGEST:g} and more in size; the "
+                    "network cannot be run"
+                )
             value = zlib.crc32(np.ascontiguousarray(array).data, value)
         return value
 
@@ -602,10 +607,11 @@ class ReversibleNetwork:
             raise TypeError(
                 f"{who}: x is {x.dtype} and the network {self.dtype}; use x.astype(np.{self.dtype})"
             )
-        if not np.isfinite(x).all():
-            at = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        if not (np.abs(x) < streaming.LARGEST).all():
+            at = tuple(int(i) for i in np.argwhere(~(np.abs(x) < streaming.LARGEST))[0])
             raise ValueError(
-                f"{who}: x has {x[at]} at step {at[0]}, row {at[1]}, feature {at[2]}; inputs must be finite"
+                f"{who}: x has {x[at]} at step {at[0]}, row {at[1]}, feature {at[2]}; inputs must be finite, and below "
+                f"{streaming.LARGEST:g} in size"
             )
         return x
 
@@ -624,12 +630,13 @@ class ReversibleNetwork:
         return state
 
     def _check_dstate(self, dstate: Any, trace: Trace) -> None:
-        for given, layer in zip(dstate, trace.state, strict=True):
-            for gradient, array in zip(given, layer, strict=True):
-                if not isinstance(gradient, np.ndarray) or gradient.shape != array.shape:
-                    raise ValueError(
-                        f"dstate must be shaped as a state; wanted {array.shape}, got {_kind(gradient)}"
-                    )
+        given = [array for layer in dstate for array in layer]
+        wanted = [array.shape for layer in trace.state for array in layer]
+        fits = [getattr(array, "shape", None) for array in given] == wanted
+        if not fits or any(array.dtype != self.dtype or not np.isfinite(array).all() for array in given):
+            raise ValueError(
+                f"dstate must hold finite {self.dtype} arrays shaped as a state, {wanted}, got {[_kind(a) for a in given]}"
+            )
 
 
 def _widths(n_hidden: int | Sequence[int], n_layers: int) -> tuple[int, ...]:
@@ -648,6 +655,11 @@ def _widths(n_hidden: int | Sequence[int], n_layers: int) -> tuple[int, ...]:
 def _alive(lengths: Any, n_steps: int, n_rows: int) -> np.ndarray:
     if lengths is None:
         return np.ones((n_steps, n_rows), dtype=bool)
+    alive: np.ndarray = np.arange(n_steps)[:, None] < _checked_lengths(lengths, n_steps, n_rows)[None, :]
+    return alive
+
+
+def _checked_lengths(lengths: Any, n_steps: int, n_rows: int) -> np.ndarray:
     lengths = np.asarray(lengths)
     if lengths.dtype.kind not in "iu" or lengths.shape != (n_rows,):
         raise ValueError(
@@ -655,8 +667,7 @@ def _alive(lengths: Any, n_steps: int, n_rows: int) -> np.ndarray:
         )
     if lengths.size and (lengths.min() < 0 or lengths.max() > n_steps):
         raise ValueError(f"lengths must lie between 0 and {n_steps}, got {lengths.min()} to {lengths.max()}")
-    alive: np.ndarray = np.arange(n_steps)[:, None] < lengths[None, :]
-    return alive
+    return lengths.astype(np.int64)
 
 
 def _kind(x: Any) -> str:

@@ -27,6 +27,10 @@ def claim(net: ReversibleNetwork, tapes: Tapes, n_rows: int) -> None:
         raise ValueError(
             f"tapes must come from make_tapes({n_rows}) of a network of {net.n_layers} layers, got {type(tapes).__name__}"
         )
+    if tapes.is_damaged or (len(tapes) and not tapes.n_steps):
+        raise TapeError(
+            "a run broke off and left the tapes in the middle of it; call tapes.reset() and begin anew"
+        )
     if tapes.coder != net.coder:
         raise TapeError(f"the tapes pack bits by {tapes.coder!r}, the network by {net.coder!r}")
     ours: dict[str, Any] = {

@@ -27,12 +27,14 @@ import numpy as np
 from scinn.exceptions import ReversibilityError
 from scinn.random import Key
 from scinn.recurrent.layer_pass import LayerPass
-from scinn.recurrent.memory import MemoryReport, plan_memory
+from scinn.recurrent.memory import MemoryReport
+from scinn.recurrent.memory_plan import plan_memory
 
 if TYPE_CHECKING:
     from scinn.recurrent.network import ReversibleNetwork, State
 
 __all__ = [
+    "LARGEST",
     "MEMORY_MODES",
     "ArrayStream",
     "Gradients",
@@ -42,6 +44,9 @@ __all__ = [
     "backward",
     "forward",
 ]
+
+#: Inputs and weights stay below it, so that no sum of products overflows.
+LARGEST = 1e15
 
 MEMORY_MODES = ("reverse", "store", "checkpoint", "hybrid", "auto")
 
@@ -116,7 +121,7 @@ class Trace:
         self,
         net: ReversibleNetwork,
         stream: InputStream,
-        alive: np.ndarray | None,
+        lengths: np.ndarray | None,
         masks: Masks,
         mode: str,
         segment: int,
@@ -126,13 +131,12 @@ class Trace:
         self.net, self.stream, self.masks = net, stream, masks
         self.n_steps, self.n_rows = stream.shape[:2]
         self.mode, self.segment, self.keep = mode, segment, keep
-        self._alive, self._all = alive, np.ones(self.n_rows, dtype=bool)
+        self.lengths, self._all = lengths, np.ones(self.n_rows, dtype=bool)
         self.tapes = net.make_tapes(self.n_rows)
         self.state: State = ()
         self.checkpoints: list[State] = []
-        self.checksums: dict[int, list[int]] = {}
-        #: Checksum of the inputs of each block.
-        self.inputs: dict[int, int] = {}
+        #: Of each block of the segment that is held: checksums of its inputs and of the layers' states before it.
+        self.checks = np.zeros((-(-segment // net.block), 1 + net.n_layers), dtype=np.uint32)
         self.weights = net.weights_checksum()
         top = net.n_layers - 1
         #: Layers whose states of the current segment are all kept.
@@ -155,7 +159,7 @@ class Trace:
     def copy(self) -> Trace:
         """Return a trace that can be used up apart from this one; what a pass back does not change is shared."""
         new = copy.copy(self)
-        new.tapes, new.checksums, new.used = self.tapes.copy(), dict(self.checksums), False
+        new.tapes, new.checks, new.used = self.tapes.copy(), self.checks.copy(), False
         new.stored = [list(arrays) for arrays in self.stored]
         if isinstance(self.stream, ArrayStream):
             new.stream = ArrayStream(self.stream.x)
@@ -163,7 +167,7 @@ class Trace:
 
     def alive(self, step: int) -> np.ndarray:
         """Return which rows have this step."""
-        return self._all if self._alive is None else self._alive[step]
+        return self._all if self.lengths is None else step < self.lengths
 
     def segments(self) -> list[tuple[int, int]]:
         """Return the first step and the end of each segment."""
@@ -197,16 +201,22 @@ class Trace:
         raise ValueError("nothing was kept; pass keep= to forward_pass")
 
     def memory_report(self) -> MemoryReport:
-        """Return what this pass remembered."""
+        """Return what this pass remembers at most at once."""
         net = self.net
         kept = 0 if self._kept is None else 32 * self._kept.size
-        for arrays in self.stored:
-            kept += sum(32 * array.size for array in arrays)
+        for i, n in enumerate(net.units):
+            if self.stored_layers[i]:
+                whole = i == net.n_layers - 1 and self.keep > n
+                steps = self.n_steps if whole else min(self.segment, self.n_steps)
+                kept += 32 * (steps + 1) * self.n_rows * n * len(net.state_names)
         kept += sum(32 * array.size for state in self.checkpoints for layer in state for array in layer)
+        kept += 32 * self.checks.size
+        row_steps = None if self.lengths is None else int(np.minimum(self.lengths, self.n_steps).sum())
         ideal, forgotten = None, None
         if self.bits is not None:
             ideal = float(sum(bits.sum() for bits in self.bits))
-            forgotten = [bits / self.n_rows for bits in self.bits]
+            rows = np.array([max(int(self.alive(t).sum()), 1) for t in range(self.n_steps)])
+            forgotten = [bits / rows[:, None] for bits in self.bits]
         return MemoryReport(
             n_steps=self.n_steps,
             n_rows=self.n_rows,
@@ -217,7 +227,12 @@ class Trace:
             kept_bits=kept,
             workspace_bytes=self.workspace_bytes,
             forgotten=forgotten,
+            n_row_steps=row_steps,
         )
+
+    def __repr__(self) -> str:
+        state = "used up" if self.used else f"{len(self.tapes)} bits on tapes"
+        return f"<Trace: {self.n_steps} steps, {self.n_rows} rows, memory {self.mode!r}, {state}>"
 
 
 class Masks(NamedTuple):
@@ -288,39 +303,42 @@ def forward(net: ReversibleNetwork, trace: Trace, state: State) -> None:
             if len(segments) > 1:
                 trace.checkpoints.append(tuple(layer.snapshot() for layer in passes))
             last = number == len(segments) - 1
-            _run_segment(trace, passes, first, end, store=last, count=True)
-            trace.stored_bits = max(
-                trace.stored_bits, len(trace.tapes) if trace.mode in ("reverse", "hybrid") else 0
-            )
+            _run_segment(trace, passes, first, end, held=last, count=True)
             if not last:
                 trace.tapes.reset()
         trace.state = tuple(layer.snapshot() for layer in passes)
 
 
 def _run_segment(
-    trace: Trace, passes: Sequence[LayerPass], first: int, end: int, *, store: bool, count: bool
+    trace: Trace, passes: Sequence[LayerPass], first: int, end: int, *, held: bool, count: bool
 ) -> None:
-    """Run the steps of a segment from the passes' current states, filling tapes and, if asked for, stored states."""
+    """Run the steps of a segment from the passes' current states.
+
+    Tapes are filled; where the segment is ``held`` for the pass back, states are stored and checksums kept too.
+    """
     net, depth = trace.net, trace.net.block
     whole_top = trace.keep > net.units[-1]
     for i, layer in enumerate(passes):
         always = whole_top and i == len(passes) - 1
-        if trace.stored_layers[i] and ((store and not always) or (always and not trace.stored[i])):
+        if trace.stored_layers[i] and ((held and not always) or (always and not trace.stored[i])):
             steps = trace.n_steps if always else end - first
             trace.stored[i] = [np.empty((steps + 1, *array.shape), array.dtype) for array in layer.state]
             for stored, array in zip(trace.stored[i], layer.state):
                 stored[0] = array
     for start in range(first, end, depth):
         stop = min(start + depth, end)
-        trace.checksums[start] = [checksum(layer.state) for layer in passes]
         x = _inputs(trace, start, stop)
+        if held:
+            sums = [checksum(layer.state) for layer in passes]
+            trace.checks[(start - first) // depth] = [checksum((x,)), *sums]
         for i, layer in enumerate(passes):
             always = whole_top and i == len(passes) - 1
             layer.set_values(0)
             layer.begin_block(x)
             tape = trace.tapes[i]
-            # A layer that is stored as a whole for attention forgets freely, as its sliced units do.
-            record = not net.is_real and not always
+            # A layer that is stored as a whole for attention forgets freely, as its sliced units do. Floor digits do
+            # not come back into the state, so that stored states need none.
+            record = not (net.is_real or always or (trace.stored_layers[i] and net.coder == "floor_digit"))
             for j in range(stop - start):
                 step = start + j
                 bits = trace.bits[i][step] if count and trace.bits is not None else None
@@ -330,34 +348,38 @@ def _run_segment(
                     raise layer.range_error(which, index, step)
                 if i == len(passes) - 1:
                     trace.keep_units(step + 1, layer.state[0])
-                if trace.stored_layers[i] and (store or always):
+                if trace.stored_layers[i] and (held or always):
                     at = step + 1 if always else step + 1 - first
                     for stored, array in zip(trace.stored[i], layer.state):
                         stored[at] = array
             if i + 1 < len(passes):
                 x = _masked(layer.outputs(stop - start), trace.masks.between[i + 1])
+    trace.stored_bits = max(trace.stored_bits, len(trace.tapes))
     for is_stored, tape in zip(trace.stored_layers, trace.tapes):
         if is_stored:
             tape.reset()
 
 
 def _inputs(trace: Trace, start: int, stop: int) -> np.ndarray:
-    """Return the inputs of a block, and see that they are the same ones each time."""
-    x = _masked(np.ascontiguousarray(trace.stream.block(start, stop)), None)
-    seen = checksum((x,))
-    if trace.inputs.setdefault(start, seen) != seen:
-        raise ReversibilityError(
-            f"the inputs from step {start} on have changed since the pass forward; keep them until the pass back is done"
+    """Return the inputs of a block, checked."""
+    x, shape = trace.stream.block(start, stop), (stop - start, trace.n_rows, trace.net.n_in)
+    if not isinstance(x, np.ndarray) or x.shape != shape or x.dtype != trace.net.dtype:
+        came = f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
+        raise ValueError(f"stream.block({start}, {stop}) must return {trace.net.dtype} {shape}, got {came}")
+    return _checked(np.ascontiguousarray(x), f"x from step {start} on")
+
+
+def _checked(x: np.ndarray, what: str) -> np.ndarray:
+    if not (np.abs(x) < LARGEST).all():
+        at = tuple(int(i) for i in np.argwhere(~(np.abs(x) < LARGEST))[0])
+        raise ValueError(
+            f"{what} has {x[at]} at step {at[0]} of these, row {at[1]}, feature {at[2]}; inputs must be finite, and below "
+            f"{LARGEST:g} in size"
         )
     return x
 
 
 def _masked(x: np.ndarray, mask: np.ndarray | None) -> np.ndarray:
-    if not np.isfinite(x).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise ValueError(
-            f"x has {x[at]} at step {at[0]} of a block, row {at[1]}, feature {at[2]}; inputs must be finite"
-        )
     return x if mask is None else x * mask
 
 
@@ -380,15 +402,16 @@ def backward(
             for e, array in zip(layer.e, given):
                 e[...] = array
         segments = trace.segments()
+        replayed = 0
         for number in reversed(range(len(segments))):
             first, end = segments[number]
             if number < len(segments) - 1:
-                _replay_segment(trace, first, end, *trace.checkpoints[number : number + 2])
+                replayed = _replay_segment(trace, first, end, *trace.checkpoints[number : number + 2])
                 for layer, state in zip(passes, trace.resumed):
                     layer.load(state)
             _undo_segment(trace, passes, first, end, output_gradient)
             _check_start(trace, passes, number)
-        trace.workspace_bytes = workspace(passes)
+        trace.workspace_bytes = workspace(passes) + replayed
     grads: dict[str, np.ndarray] = {}
     for i, layer in enumerate(passes):
         own, mask = layer.gradients(), trace.masks.weight_h[i]
@@ -398,23 +421,24 @@ def backward(
     return grads, tuple(tuple(layer.e) for layer in passes)
 
 
-def _replay_segment(trace: Trace, first: int, end: int, start: State, after: State) -> None:
-    """Run an earlier segment again, from its checkpoint, and leave its tapes or states for the pass back."""
+def _replay_segment(trace: Trace, first: int, end: int, start: State, after: State) -> int:
+    """Run an earlier segment again from its checkpoint, and leave its tapes or states for the pass back.
+
+    Returns
+    -------
+    int
+        Bytes of the working arrays that this took.
+    """
     passes = trace.net.passes(trace.n_rows, trace.masks, keep_gates=False, keep=trace.keep)
     for layer, state in zip(passes, start):
         layer.load(state)
-    expected = {step: list(sums) for step, sums in trace.checksums.items()}
-    _run_segment(trace, passes, first, end, store=True, count=False)
-    for step in range(first, end, trace.net.block):
-        if trace.checksums[step] != expected[step]:
-            raise ReversibilityError(
-                f"running the steps from {first} again gave another state at step {step}; inputs, masks or threads changed"
-            )
+    _run_segment(trace, passes, first, end, held=True, count=False)
     trace.resumed = tuple(layer.snapshot() for layer in passes)
     if not all(np.array_equal(a, b) for one, two in zip(trace.resumed, after) for a, b in zip(one, two)):
         raise ReversibilityError(
             f"running the steps from {first} again gave another state at step {end}; inputs, masks or threads changed"
         )
+    return workspace(passes)
 
 
 def _undo_segment(
@@ -427,6 +451,11 @@ def _undo_segment(
         stop = min(start + depth, end)
         n_steps = stop - start
         x = _inputs(trace, start, stop)
+        expected = trace.checks[(start - first) // depth]
+        if checksum((x,)) != expected[0]:
+            raise ReversibilityError(
+                f"the inputs from step {start} on have changed since the pass forward; keep them until the pass back is done"
+            )
         alive = [trace.alive(step) for step in range(start, stop)]
         for i, layer in enumerate(passes):
             layer.begin_block(x)
@@ -442,7 +471,7 @@ def _undo_segment(
                         trace.tapes[i],
                         trace.kept_before(start + j) if i == len(passes) - 1 else None,
                     )
-            if checksum(layer.state) != trace.checksums[start][i]:
+            if checksum(layer.state) != expected[1 + i]:
                 raise ReversibilityError(
                     f"layer {i} did not come back to its state before step {start}: inputs, weights, masks or threads "
                     "differ from the pass forward; the gradients were thrown away"
@@ -534,6 +563,12 @@ def choose(
     budget_bytes: int | None,
 ) -> tuple[str, int]:
     """Return the way of remembering and the steps of a segment, a multiple of the block."""
+    if budget_bytes is not None and memory != "auto":
+        raise ValueError(f"budget_bytes is for memory='auto'; with memory={memory!r} leave it out")
+    if segment is not None and segment < n_steps and memory in ("store", "reverse"):
+        raise ValueError(
+            f"memory={memory!r} has no segments; leave segment out, or use 'checkpoint' or 'hybrid'"
+        )
     if memory == "auto":
         plan = plan_memory(
             n_steps,

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from scinn._files import read_npz, write_npz
-from scinn.exceptions import TapeError
+from scinn.exceptions import StateRangeError, TapeError
 from scinn.recurrent.tape import Tape, make_tape
 
 __all__ = ["Tapes"]
@@ -46,6 +47,7 @@ class Tapes:
         self.provenance: dict[str, Any] | None = None
         # Steps of each run on the tapes, as (steps, how many runs of so many in turn).
         self._runs: list[list[int]] = []
+        self._damaged = False
 
     @classmethod
     def make(cls, coder: str, n_rows: int, n_layers: int) -> Tapes:
@@ -109,12 +111,13 @@ class Tapes:
         elif n_steps:
             self._runs.append([n_steps, 1])
 
-    def take_run(self, n_steps: int, *, whole: bool) -> None:
-        """Note that so many steps are taken off, and refuse what was not put there.
+    def check_run(self, n_steps: int, *, whole: bool) -> None:
+        """Refuse to undo what was not put on the tapes.
 
         Parameters
         ----------
         n_steps : int
+            Steps to be undone.
         whole : bool
             Whether they must be one run: where bits depend on how steps are taken together.
 
@@ -132,6 +135,25 @@ class Tapes:
                 f"{n_steps} steps are to be undone at once, and the last run took {self._runs[-1][0]}: at level A products "
                 "of other numbers of steps have other bits; undo each run as it was made, or use exactness='B'"
             )
+
+    @contextmanager
+    def whole_or_damaged(self) -> Iterator[None]:
+        """Mark the tapes as damaged where what happens inside breaks off, unless it has put them back in order."""
+        try:
+            yield
+        except StateRangeError:
+            raise
+        except BaseException:
+            self._damaged = True
+            raise
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether a run broke off, so that nothing can be undone any more."""
+        return self._damaged
+
+    def take_run(self, n_steps: int) -> None:
+        """Note that so many steps were taken off."""
         while n_steps:
             steps, count = self._runs[-1]
             if steps > n_steps:
@@ -151,14 +173,18 @@ class Tapes:
         """Forget everything, as if newly made."""
         for tape in self._tapes:
             tape.reset()
-        self.provenance, self._runs = None, []
+        self.provenance, self._runs, self._damaged = None, [], False
 
     def copy(self) -> Tapes:
         """Return tapes with the same bits, which can be read apart from these."""
         new = Tapes(tape.copy() for tape in self._tapes)
         new.provenance = None if self.provenance is None else dict(self.provenance)
-        new._runs = [list(run) for run in self._runs]
+        new._runs, new._damaged = [list(run) for run in self._runs], self._damaged
         return new
+
+    def __repr__(self) -> str:
+        what = "damaged" if self._damaged else f"{len(self)} bits, {self.n_steps} steps"
+        return f"<Tapes of {self.n_layers} layers: {what} of {self.n_rows} rows, coder {self.coder!r}>"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bits and where they come from to an ``.npz`` file.
@@ -167,7 +193,16 @@ class Tapes:
         ----------
         path : path-like
             Replaced as a whole or not at all.
+
+        Raises
+        ------
+        TapeError
+            Where a run broke off and the tapes hold only a part of it.
         """
+        if self._damaged:
+            raise TapeError(
+                "a run broke off and left the tapes in the middle of it; there is nothing worth saving"
+            )
         arrays: dict[str, np.ndarray] = {}
         meta: list[Any] = []
         for i, tape in enumerate(self._tapes):
@@ -197,14 +232,23 @@ class Tapes:
         TapeError
             Where the file holds no tapes of this format.
         """
-        arrays, meta = read_npz(path)
-        if meta.get("format") != _FORMAT or "tapes" not in meta:
-            raise TapeError(f"{path} does not hold the tapes of a network in format {_FORMAT}")
-        tapes = []
-        for i, description in enumerate(meta["tapes"]):
-            prefix = f"{i}."
-            own = {name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)}
-            tapes.append(Tape.from_state_dict(own, description))
+        try:
+            arrays, meta = read_npz(path)
+            if meta.get("format") != _FORMAT or not meta["tapes"]:
+                raise ValueError(f"it does not hold tapes in format {_FORMAT}")
+            tapes = []
+            for i, description in enumerate(meta["tapes"]):
+                prefix = f"{i}."
+                own = {
+                    name[len(prefix) :]: value for name, value in arrays.items() if name.startswith(prefix)
+                }
+                tapes.append(Tape.from_state_dict(own, description))
+            runs = [[int(steps), int(count)] for steps, count in meta["runs"]]
+            if len({(tape.n_rows, tape.coder) for tape in tapes}) > 1 or any(min(run) < 1 for run in runs):
+                raise ValueError("its layers or runs do not agree")
+            provenance = meta["provenance"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise TapeError(f"{os.fspath(path)!r} does not hold the tapes of a network: {error}") from error
         new = cls(tapes)
-        new.provenance, new._runs = meta["provenance"], [list(run) for run in meta["runs"]]
+        new.provenance, new._runs = provenance, runs
         return new

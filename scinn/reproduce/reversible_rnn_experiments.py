@@ -65,7 +65,6 @@ def exact(params: dict[str, Any], seed: int) -> dict[str, Any]:
         restored = False
     return {
         "restored": restored,
-        "wrong_states": 0 if restored else 1,
         "bits_left": len(trace.tapes),
         "n_steps": params["n_steps"],
         "n_hidden": n_hidden,
@@ -145,8 +144,8 @@ def _remembered(model: LanguageModel, ids: np.ndarray, params: dict[str, Any]) -
             found[coder] = {
                 "stored_bits": report.stored_bits,
                 "ideal_bits": report.ideal_bits,
-                "ratio": report.ratio,
-                "ideal_ratio": report.ideal_ratio,
+                "ratio": report.naive_bits / report.stored_bits,
+                "ideal_ratio": report.naive_bits / report.ideal_bits,
                 "workspace_bytes": report.workspace_bytes,
             }
             if coder == usual:

@@ -146,17 +146,13 @@ def _repeat(results: Results) -> FigureSpec | None:
         return None
     params = next(iter(results.select("repeat"))).params
     ceiling = 32.0 * params["n_hidden"] / np.log2(params["n_symbols"])
-    ax.axvline(ceiling, color="0.3", lw=1.0)
-    ax.text(
-        ceiling,
-        0.97,
-        " no state of h alone\n can go further",
-        transform=ax.get_xaxis_transform(),
-        fontsize=7,
-        va="top",
-    )
+    for states, label in ((1, "RevGRU\ncannot\npass"), (2, "RevLSTM\ncannot\npass")):
+        ax.axvline(states * ceiling, color=COLOURS[states - 1], lw=1.0)
+        ax.text(
+            1.03 * states * ceiling, 0.97, label, transform=ax.get_xaxis_transform(), fontsize=7, va="top"
+        )
     ax.set_xscale("log")
-    ax.set_xlim(None, 3.2 * ceiling)
+    ax.set_xlim(None, 3.9 * ceiling)
     ax.set_xlabel("steps of the sequence")
     ax.set_ylabel("wrong symbols, %")
     ax.legend(fontsize=7, loc="upper left")
@@ -164,8 +160,8 @@ def _repeat(results: Results) -> FigureSpec | None:
         "repeat",
         "Without forgetting, the last symbol of a long sequence cannot be said",
         f"The symbol that was read last is to be said ({params['n_symbols']} symbols, {params['n_hidden']} "
-        "units). The line is "
-        "the theorem's ceiling: 32 bits of each unit over log2 of the number of symbols.",
+        "units). The lines are "
+        "the theorem's ceilings: 32 bits of each number of the state over log2 of the number of symbols.",
         figure,
         rows,
     )
