@@ -317,7 +317,11 @@ def _options(
         step_bytes += checks(block) / block
         at = int(np.argmin(counts * float(state) + segments * step_bytes))
         segment, count = int(segments[at]), int(counts[at])
-        held = count * state + ((segment + 1) * state if mode == "checkpoint" else 0) + checks(segment)
+        held = (
+            count * (state + WORD // 8 * n_layers)
+            + ((segment + 1) * state if mode == "checkpoint" else 0)
+            + checks(segment)
+        )
         repeated = (count - 1) * segment / n_steps
         options.append(
             MemoryOption(

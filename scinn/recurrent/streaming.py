@@ -135,6 +135,8 @@ class Trace:
         self.tapes = net.make_tapes(self.n_rows)
         self.state: State = ()
         self.checkpoints: list[State] = []
+        #: Checksums of the layers' states at the checkpoints.
+        self.marks: list[list[int]] = []
         #: Of each block of the segment that is held: checksums of its inputs and of the layers' states before it.
         self.checks = np.zeros((-(-segment // net.block), 1 + net.n_layers), dtype=np.uint32)
         self.weights = net.weights_checksum()
@@ -210,7 +212,7 @@ class Trace:
                 steps = self.n_steps if whole else min(self.segment, self.n_steps)
                 kept += 32 * (steps + 1) * self.n_rows * n * len(net.state_names)
         kept += sum(32 * array.size for state in self.checkpoints for layer in state for array in layer)
-        kept += 32 * self.checks.size
+        kept += 32 * (self.checks.size + sum(len(marks) for marks in self.marks))
         row_steps = None if self.lengths is None else int(np.minimum(self.lengths, self.n_steps).sum())
         ideal, forgotten = None, None
         if self.bits is not None:
@@ -302,6 +304,7 @@ def forward(net: ReversibleNetwork, trace: Trace, state: State) -> None:
                 trace.first_digest = _digest(passes)
             if len(segments) > 1:
                 trace.checkpoints.append(tuple(layer.snapshot() for layer in passes))
+                trace.marks.append([checksum(layer.state) for layer in passes])
             last = number == len(segments) - 1
             _run_segment(trace, passes, first, end, held=last, count=True)
             if not last:
@@ -406,6 +409,10 @@ def backward(
         for number in reversed(range(len(segments))):
             first, end = segments[number]
             if number < len(segments) - 1:
+                if [checksum(state) for state in trace.checkpoints[number]] != trace.marks[number]:
+                    raise ReversibilityError(
+                        f"the checkpoint before step {first} has changed since the pass forward"
+                    )
                 replayed = _replay_segment(trace, first, end, *trace.checkpoints[number : number + 2])
                 for layer, state in zip(passes, trace.resumed):
                     layer.load(state)

@@ -161,8 +161,9 @@ def _ways_of_remembering(seed: int) -> CheckResult:
     segment = int(rng.choice([1, 5, 8, 16, 50]))
     wrong, seen = [], None
     for memory in ("store", "reverse", "checkpoint", "hybrid", "auto"):
+        steps = None if memory in ("store", "reverse") else segment
         trace, found = gradients_of(
-            case, outputs, last, memory=memory, segment=segment, keep=keep, key=Key(seed)
+            case, outputs, last, memory=memory, segment=steps, keep=keep, key=Key(seed)
         )
         now = (tuple(found), trace.state, trace.kept if keep else None)
         if seen is not None and not same_bits(now, seen):

@@ -259,7 +259,7 @@ def _slices(seed: int) -> CheckResult:
     trace, _ = gradients_of(case, None, keep=keep)
     wrong = (not same_bits(trace.state, plain.state)) + np.count_nonzero(trace.kept != outputs[:, :, :keep])
     report, other = trace.memory_report(), plain.memory_report()
-    wrong += report.kept_bits != 32 * 12 * case.x.shape[1] * keep
+    wrong += report.kept_bits != 32 * (12 * case.x.shape[1] * keep + trace.checks.size)
     wrong += report.stored_bits > other.stored_bits + 64 * case.x.shape[1]
     whole, _ = gradients_of(case, None, keep=net.n_out)
     wrong += np.count_nonzero(whole.kept != outputs)
@@ -281,13 +281,18 @@ def _memory_report(seed: int) -> CheckResult:
     slow = Slow(net, "fixed")
     slow.run(case.x, case.state, case.lengths)
     ideal = float(sum(np.sum(10.0 - np.log2(z)) for z in slow.gates))
-    naive = 32 * sum(net.n_hidden_by_layer) * rows * steps * (len(net.state_names) // 2)
-    counted = sum(float(b.sum()) for b in report.forgotten) * rows
+    alive = np.arange(steps)[:, None] < (steps if case.lengths is None else case.lengths) * np.ones(rows)
+    step_bits = 32 * sum(net.n_hidden_by_layer) * (len(net.state_names) // 2)
+    naive = step_bits * int(alive.sum())
+    counted = sum(float((b * alive.sum(axis=1)[:, None]).sum()) for b in report.forgotten)
+    checks = 32 * trace.checks.size
     error = abs(report.ideal_bits - ideal) / (1.0 + ideal) + abs(counted - ideal) / (1.0 + ideal)
-    wrong = (report.naive_bits != naive) + (report.stored_bits != len(trace.tapes)) + (report.kept_bits != 0)
+    wrong = (
+        (report.naive_bits != naive) + (report.stored_bits != len(trace.tapes)) + (report.kept_bits != checks)
+    )
     wrong += report.stored_bits < 0.98 * ideal - 64 * rows * net.n_layers
     stored = net.forward_pass(case.x, state=case.state, lengths=case.lengths, memory="store").memory_report()
-    wrong += stored.stored_bits != 0 or stored.kept_bits != naive // steps * (steps + 1)
+    wrong += stored.stored_bits != 0 or stored.kept_bits != step_bits * rows * (steps + 1) + checks
     return verdict("bits that reports count", error + wrong, 1e-9, f"{report!r}\n{net!r}")
 
 

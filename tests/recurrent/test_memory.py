@@ -181,8 +181,8 @@ def test_no_segment_takes_less(mode, n_steps):
         own = (segment + 1) * state
         if mode == "hybrid":
             own = math.ceil(segment * rows * units * bits / 8 * 9 / 8) + 72 * rows + rows * units
-        # Two checksums of 32 bits for each block of 8 steps.
-        assert chosen.bytes <= count * state + own + segment + chosen.workspace_bytes
+        # Two checksums of 32 bits for each block of 8 steps, and one for each checkpoint.
+        assert chosen.bytes <= count * state + own + segment + 4 * count + chosen.workspace_bytes
     if n_steps <= 8:
         assert (chosen.bytes, chosen.extra_forwards) == (whole.bytes, whole.extra_forwards)
     else:
