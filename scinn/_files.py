@@ -144,7 +144,15 @@ def read_npz(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], dict[
             raise ValueError("its 'meta' entry has no format number")
     except FileNotFoundError:
         raise
-    except (ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        AttributeError,
+    ) as error:
         raise ValueError(
             f"{os.fspath(path)!r} is not a file saved by scinn, or is damaged: {error}"
         ) from error

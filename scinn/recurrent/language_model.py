@@ -19,21 +19,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from scinn._files import read_npz, write_npz
-from scinn._input import as_index_array, check_choice, check_in_range, check_positive_int
+from scinn._input import as_index_array, check_in_range, check_positive_int
 from scinn.nn.layer import check_dtype
 from scinn.random import Key, RandomState, as_generator
-from scinn.recurrent.heads import EmbeddingStream, SoftmaxHead, dropout_mask
-from scinn.recurrent.ordinary import OrdinaryNetwork
-from scinn.recurrent.reversible import RevGRU, RevLSTM
+from scinn.recurrent.cells import CELLS, build_cell, is_reversible, memory_options
+from scinn.recurrent.heads import EmbeddingStream, SoftmaxHead
+from scinn.recurrent.masks import dropout_mask
 from scinn.recurrent.streaming import blas_threads
 
 if TYPE_CHECKING:
     from scinn.recurrent.memory import MemoryReport
 
 __all__ = ["CELLS", "Evaluation", "LanguageModel", "LanguageStep", "token_columns"]
-
-#: Names of the cells: reversible ones, and ordinary ones to compare with.
-CELLS = ("rev_gru", "rev_lstm", "gru", "lstm")
 
 FORMAT = 1
 _KIND = "language model"
@@ -114,9 +111,10 @@ class LanguageModel:
     dropout_input, dropout_hidden, dropout_output, dropout_embedding, weight_drop : float, default 0
         Probabilities with which training drops inputs of the network, units between layers, outputs of the last layer,
         whole symbols at the input, and recurrent weights.
-    max_forget_bits, coder, exactness, arithmetic, block
-        Of reversible cells, as in :class:`~scinn.recurrent.RevGRU`; ordinary cells ask for the loss in blocks of
-        steps too, and have no use for the others.
+    max_forget_bits, coder, exactness, arithmetic
+        Of reversible cells, as in :class:`~scinn.recurrent.RevGRU`; for others the defaults must be left.
+    block : int, default 8
+        Steps of a block, in which the loss is asked for.
     bounded : float or None
         Of ``"rev_lstm"``, as in :class:`~scinn.recurrent.RevLSTM`.
     compat : bool, default False
@@ -173,11 +171,7 @@ class LanguageModel:
     ) -> None:
         self.n_symbols = check_positive_int(n_symbols, "n_symbols")
         self.n_embedding = check_positive_int(n_embedding, "n_embedding")
-        self.cell_name = check_choice(cell, "cell", CELLS)
-        self.tied = bool(tied)
-        for name, given, owner in (("bounded", bounded, "rev_lstm"), ("compat", compat or None, "rev_gru")):
-            if given is not None and cell != owner:
-                raise ValueError(f"{name}={given!r} is an option of cell={owner!r}, and cell is {cell!r}")
+        self.cell_name, self.tied = cell, bool(tied)
         rates = {
             "dropout_input": dropout_input,
             "dropout_output": dropout_output,
@@ -186,29 +180,17 @@ class LanguageModel:
         self.dropout = {
             name: check_in_range(rate, name, 0.0, 1.0, inclusive="left") for name, rate in rates.items()
         }
+        dropout_hidden = check_in_range(dropout_hidden, "dropout_hidden", 0.0, 1.0, inclusive="left")
         dtype, generator = check_dtype(dtype), as_generator(rng)
-        common: dict[str, Any] = {
-            "dropout": check_in_range(dropout_hidden, "dropout_hidden", 0.0, 1.0, inclusive="left"),
-            "weight_drop": weight_drop,
-            "block": block,
-            "dtype": dtype,
-            "rng": generator,
-        }
-        reversible: dict[str, Any] = {
-            "max_forget_bits": max_forget_bits,
-            "coder": coder,
-            "exactness": exactness,
-            "arithmetic": arithmetic,
-        }
-        self._config = {"bounded": bounded, "compat": bool(compat), **reversible}
+        self._config = {
+            "max_forget_bits": max_forget_bits, "bounded": bounded, "compat": bool(compat), "coder": coder,
+            "exactness": exactness, "arithmetic": arithmetic,
+        }  # fmt: skip
         embedding = _uniform(generator, (self.n_symbols, self.n_embedding), dtype)
-        self.cell: RevGRU | RevLSTM | OrdinaryNetwork
-        if cell == "rev_gru":
-            self.cell = RevGRU(self.n_embedding, n_hidden, n_layers, compat=compat, **reversible, **common)
-        elif cell == "rev_lstm":
-            self.cell = RevLSTM(self.n_embedding, n_hidden, n_layers, bounded=bounded, **reversible, **common)
-        else:
-            self.cell = OrdinaryNetwork(cell, self.n_embedding, n_hidden, n_layers, **common)
+        self.cell = build_cell(
+            cell, self.n_embedding, n_hidden, n_layers, dropout=dropout_hidden, weight_drop=weight_drop,
+            block=block, dtype=dtype, rng=generator, **self._config,
+        )  # fmt: skip
         if self.tied and self.cell.n_out != self.n_embedding:
             raise ValueError(
                 f"tied=True needs a last layer as wide as the embedding, which is {self.n_embedding}, and it has "
@@ -233,7 +215,7 @@ class LanguageModel:
     @property
     def is_reversible(self) -> bool:
         """Whether the network's steps can be undone."""
-        return not isinstance(self.cell, OrdinaryNetwork)
+        return is_reversible(self.cell_name)
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""
@@ -308,7 +290,7 @@ class LanguageModel:
             Where a reversible network does not come back to the bits where it began.
         """
         inputs, targets = self._checked(inputs, targets)
-        options = self._memory_options(memory, segment, budget_bytes, monitor)
+        options = memory_options(self.cell_name, memory, segment, budget_bytes, monitor)
         dropping = any(self.dropout.values()) or self.cell.dropout or self.cell.weight_drop
         if train and dropping and not isinstance(key, Key):
             raise ValueError(
@@ -500,23 +482,6 @@ class LanguageModel:
                 f"{targets.shape}"
             )
         return inputs, targets
-
-    def _memory_options(
-        self, memory: str | None, segment: int | None, budget_bytes: int | None, monitor: bool
-    ) -> dict[str, Any]:
-        if self.is_reversible:
-            return {
-                "memory": "reverse" if memory is None else memory,
-                "segment": segment,
-                "budget_bytes": budget_bytes,
-                "monitor": monitor,
-            }
-        if memory not in (None, "store") or segment is not None or budget_bytes is not None:
-            raise ValueError(
-                f"cell {self.cell_name!r} stores all its states: memory must be 'store' or None, without segment and "
-                f"budget_bytes; got memory={memory!r}. Build the model with cell='rev_{self.cell_name}' for less memory"
-            )
-        return {}
 
 
 def token_columns(ids: np.ndarray, n_rows: int) -> np.ndarray:

@@ -483,6 +483,7 @@ class _Run:
             "n_steps": plan.n_steps,
             "random_length": plan.random_length,
             "clip": plan.clip,
+            "valid_rows": plan.valid_rows,
             # Ways of remembering hide other digits in the states, which changes bits but not the method.
             "options": {name: value for name, value in plan.options.items() if name != "monitor"},
         }

@@ -53,8 +53,8 @@ class MemoryOption:
     segment : int
         Steps between checkpoints; all steps where there are none.
     state_bytes, tape_bytes, workspace_bytes : int
-        Checkpoints, stored states and checksums; tapes as they are allocated, up to an eighth larger than what they hold; working
-        arrays of a block.
+        Checkpoints, stored states and checksums; tapes as they are allocated, up to an eighth larger than what they
+        hold; working arrays of a block.
     extra_forwards : float
         Passes forward beyond the one that gives the loss, of a pass that keeps states and gates.
     """

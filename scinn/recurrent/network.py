@@ -24,6 +24,7 @@ from scinn.recurrent.provenance import claim
 from scinn.recurrent.streaming import ArrayStream, Gradients, InputStream, Masks, StreamResult, Trace
 from scinn.recurrent.tape import CODERS
 from scinn.recurrent.tapes import Tapes
+from scinn.recurrent.widths import layer_widths
 
 __all__ = ["ReversibleNetwork", "State"]
 
@@ -63,7 +64,7 @@ class ReversibleNetwork:
     ) -> None:
         self.n_in = check_positive_int(n_in, "n_in")
         self.n_layers = check_positive_int(n_layers, "n_layers")
-        self.n_hidden_by_layer = _widths(n_hidden, self.n_layers)
+        self.n_hidden_by_layer = layer_widths(n_hidden, self.n_layers, even=True)
         self.units = tuple(width // 2 for width in self.n_hidden_by_layer)
         self.limits = forgetting_limits(max_forget_bits, _bounded)
         self.max_forget_bits = max_forget_bits
@@ -637,19 +638,6 @@ class ReversibleNetwork:
             raise ValueError(
                 f"dstate must hold finite {self.dtype} arrays shaped as a state, {wanted}, got {[_kind(a) for a in given]}"
             )
-
-
-def _widths(n_hidden: int | Sequence[int], n_layers: int) -> tuple[int, ...]:
-    given = list(n_hidden) if isinstance(n_hidden, Sequence | np.ndarray) else [n_hidden] * n_layers
-    if len(given) != n_layers:
-        raise ValueError(
-            f"n_hidden has {len(given)} widths for {n_layers} layers; give one for each, or one number"
-        )
-    for width in given:
-        check_positive_int(width, "n_hidden", 2)
-        if width % 2:
-            raise ValueError(f"n_hidden must be even, because the state is cut into halves; got {width}")
-    return tuple(int(width) for width in given)
 
 
 def _alive(lengths: Any, n_steps: int, n_rows: int) -> np.ndarray:

@@ -28,6 +28,7 @@ from scinn.random import Key, RandomState, as_generator
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from scinn.datasets.sequence_tasks import SequenceTask
     from scinn.recurrent.network import State
     from scinn.recurrent.reversible import RevGRU
 
@@ -424,6 +425,7 @@ def train_repeat_task(
     >>> float(result)
     1.0
     """
+    from scinn.datasets.sequence_tasks import repeat_task
     from scinn.nn.optimizers import Adam
     from scinn.recurrent.language_training import clip_gradients
     from scinn.recurrent.streaming import blas_threads
@@ -444,16 +446,16 @@ def train_repeat_task(
     # One thread of linear algebra: products are small, and their bits depend on the number of threads.
     with blas_threads(1):
         for update in range(n_updates):
-            x = _symbols(key.child("batch", update), n_steps, n_rows, n_symbols)
-            losses[update], grads = _repeat_gradients(net, params, x, n_symbols, delay)
+            task = repeat_task(n_symbols, n_steps, n_rows, delay=delay, rng=key.child("batch", update))
+            losses[update], grads = _repeat_gradients(net, params, task)
             rate = learning_rate * (0.55 + 0.45 * math.cos(math.pi * update / n_updates))
             optimizer.step(params, clip_gradients(grads, clip)[0], slots, rate)
             if progress is not None:
                 progress(update, float(losses[update]))
-        x = _symbols(key.child("test"), n_steps, n_test_rows, n_symbols)
-        outputs = net.run(one_hot(x, n_symbols))[0][delay:]
+        task = repeat_task(n_symbols, n_steps, n_test_rows, delay=delay, rng=key.child("test"))
+        outputs = net.run(one_hot(task.inputs, n_symbols))[0][delay:]
         said = (outputs @ params["output.weight"] + params["output.bias"]).argmax(axis=-1)
-    right = said == x[: n_steps - delay]
+    right = said == task.targets[delay:]
     states = 2 if cell.endswith("lstm") else 1
     return RepeatResult(
         cell=cell,
@@ -469,15 +471,13 @@ def train_repeat_task(
 
 
 def _network(cell: str, n_symbols: int, n_hidden: int, max_forget_bits: float, rng: Key) -> Any:
-    from scinn.recurrent.ordinary import OrdinaryNetwork
-    from scinn.recurrent.reversible import RevGRU, RevLSTM
+    from scinn.recurrent.cells import build_cell, is_reversible
 
-    if cell in ("gru", "lstm"):
-        return OrdinaryNetwork(cell, n_symbols, n_hidden, rng=rng)
-    reversible = RevGRU if cell.endswith("gru") else RevLSTM
     if cell.startswith("nf_"):
-        return reversible(n_symbols, n_hidden, forget=False, rng=rng)
-    return reversible(n_symbols, n_hidden, max_forget_bits=max_forget_bits, rng=rng)
+        return build_cell(cell.removeprefix("nf_"), n_symbols, n_hidden, forget=False, rng=rng)
+    # Ordinary cells are trained without the limit, for comparison with those that have one.
+    limit: dict[str, Any] = {"max_forget_bits": max_forget_bits} if is_reversible(cell) else {}
+    return build_cell(cell, n_symbols, n_hidden, rng=rng, **limit)
 
 
 def _output_parameters(n_out: int, n_symbols: int, rng: Key) -> dict[str, np.ndarray]:
@@ -487,22 +487,17 @@ def _output_parameters(n_out: int, n_symbols: int, rng: Key) -> dict[str, np.nda
     return {"output.weight": weight, "output.bias": np.zeros(n_symbols, np.float32)}
 
 
-def _symbols(key: Key, n_steps: int, n_rows: int, n_symbols: int) -> np.ndarray:
-    return key.generator().integers(0, n_symbols, size=(n_steps, n_rows))
-
-
 def _repeat_gradients(
-    net: Any, params: dict[str, np.ndarray], x: np.ndarray, n_symbols: int, delay: int
+    net: Any, params: dict[str, np.ndarray], task: SequenceTask
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Return the mean loss over the steps that ask for a symbol, and its gradient by all parameters."""
+    from scinn.datasets.sequence_tasks import IGNORED
     from scinn.recurrent.heads import SoftmaxHead
 
-    n_steps, n_rows = x.shape
-    targets, weights = np.zeros_like(x), np.ones(x.shape, np.float32)
-    targets[delay:], weights[:delay] = x[: n_steps - delay], 0.0
+    asked = task.targets != IGNORED
     head = SoftmaxHead(
-        params["output.weight"], params["output.bias"], targets, position_weights=weights,
-        scale=1.0 / ((n_steps - delay) * n_rows),
+        params["output.weight"], params["output.bias"], np.where(asked, task.targets, 0),
+        position_weights=asked.astype(np.float32), scale=1.0 / int(asked.sum()),
     )  # fmt: skip
     losses = []
 
@@ -511,7 +506,7 @@ def _repeat_gradients(
         losses.append(loss)
         return dtop
 
-    trace = net.forward_pass(one_hot(x, n_symbols))
+    trace = net.forward_pass(one_hot(task.inputs, task.n_inputs))
     grads = net.backward_pass(trace, output_gradient).grads
     own = head.grads
     return sum(losses), grads | {"output.weight": own["weight"], "output.bias": own["bias"]}

@@ -21,6 +21,7 @@ from scinn.nn.layer import check_dtype, nbytes
 from scinn.nn.recurrent import GRU, LSTM
 from scinn.random import Key, RandomState, as_generator
 from scinn.recurrent.streaming import ArrayStream, Gradients, Masks, blas_threads, draw_masks
+from scinn.recurrent.widths import layer_widths
 
 if TYPE_CHECKING:
     from scinn.recurrent.memory import MemoryReport
@@ -54,10 +55,10 @@ class OrdinaryTrace:
 
     @property
     def kept(self) -> np.ndarray:
-        """The kept units; zero after a row's end."""
+        """The kept units, not to be written to; zero after a row's end."""
         if not self.keep:
             raise ValueError("nothing was kept; pass keep= to forward_pass")
-        return self.outputs[..., : self.keep]
+        return _read_only(self.outputs[..., : self.keep])
 
     def memory_report(self) -> MemoryReport:
         """Return what this pass keeps: the inputs, states and gates of all steps."""
@@ -128,12 +129,7 @@ class OrdinaryNetwork:
         self.cell = check_choice(cell, "cell", _CELLS)
         self.n_in = check_positive_int(n_in, "n_in")
         self.n_layers = check_positive_int(n_layers, "n_layers")
-        widths = [n_hidden] * self.n_layers if isinstance(n_hidden, int | np.integer) else list(n_hidden)
-        if len(widths) != self.n_layers:
-            raise ValueError(
-                f"n_hidden has {len(widths)} widths for {self.n_layers} layers; give one for each, or one number"
-            )
-        self.n_hidden_by_layer = tuple(check_positive_int(width, "n_hidden") for width in widths)
+        self.n_hidden_by_layer = layer_widths(n_hidden, self.n_layers)
         self.dropout = check_in_range(dropout, "dropout", 0.0, 1.0, inclusive="left")
         self.weight_drop = check_in_range(weight_drop, "weight_drop", 0.0, 1.0, inclusive="left")
         self.block = check_positive_int(block, "block")
@@ -168,6 +164,10 @@ class OrdinaryNetwork:
     def n_parameters(self) -> int:
         """Number of trained scalars."""
         return sum(value.size for value in self.params.values())
+
+    def __repr__(self) -> str:
+        hidden = ", ".join(str(width) for width in self.n_hidden_by_layer)
+        return f"OrdinaryNetwork({self.cell!r}, {self.n_in} -> {hidden}; {self.n_parameters} parameters)"
 
     def initial_state(self, n_rows: int) -> tuple[tuple[np.ndarray, ...], ...]:
         """Return the state of zeros.
@@ -244,9 +244,14 @@ class OrdinaryNetwork:
             For inputs, lengths or states that do not fit.
         """
         stream: InputStream = ArrayStream(x) if isinstance(x, np.ndarray) else x
-        if len(stream.shape) != 3:
-            raise ValueError(f"x must have shape (n_steps, n_rows, {self.n_in}), got {tuple(stream.shape)}")
-        n_steps, n_rows = stream.shape[:2]
+        shape = tuple(getattr(stream, "shape", ()))
+        if len(shape) != 3 or shape[2] != self.n_in or shape[0] < 1:
+            came = f"{x.dtype} {x.shape}" if isinstance(x, np.ndarray) else type(x).__name__
+            raise ValueError(
+                f"x must be an ndarray or a stream of shape (n_steps, n_rows, {self.n_in}) with at least one step, "
+                f"got {came}"
+            )
+        n_steps, n_rows = shape[:2]
         keep = check_positive_int(keep, "keep", 0)
         if keep > self.n_out:
             raise ValueError(f"keep is {keep}, and the last layer has {self.n_out} units")
@@ -297,7 +302,8 @@ class OrdinaryNetwork:
             From :meth:`forward_pass`.
         output_gradient : callable
             ``output_gradient(first, end, outputs)``, asked for blocks of steps from the last to the first, returns the
-            gradient by these outputs (end - first, n_rows, n_out), or None.
+            gradient by these outputs (end - first, n_rows, n_out), or None. The outputs cannot be written to, because
+            the pass back needs them.
         dstate : tuple of tuple of ndarray, optional
             Gradient by the last state; default zeros.
 
@@ -318,7 +324,7 @@ class OrdinaryNetwork:
         gradient = np.zeros_like(trace.outputs)
         for first in reversed(range(0, trace.n_steps, self.block)):
             end = min(first + self.block, trace.n_steps)
-            block = output_gradient(first, end, trace.outputs[first:end])
+            block = output_gradient(first, end, _read_only(trace.outputs[first:end]))
             if block is not None:
                 gradient[first:end] = block
         grads: dict[str, np.ndarray] = {}
@@ -336,3 +342,8 @@ class OrdinaryNetwork:
         trace.stream.accumulate(0, trace.n_steps, gradient)
         dx = trace.stream.dx if isinstance(trace.stream, ArrayStream) else None
         return Gradients({name: grads[name] for name in self.params}, tuple(firsts[::-1]), dx)
+
+
+def _read_only(view: np.ndarray) -> np.ndarray:
+    view.flags.writeable = False
+    return view

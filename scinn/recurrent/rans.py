@@ -1,8 +1,9 @@
-"""Forgotten bits in entropy coders, one for each row: the numerics of the paper at the room that information asks for.
+"""Forgotten bits in ANS coders, one for each row: the numerics of the paper at the room that information asks for.
 
 M. MacKay, P. Vicol, J. Ba, R. Grosse, "Reversible Recurrent Neural Networks", NeurIPS 2018, arXiv 1810.10999, section
-3.2, whose number per unit becomes one number per row, an asymmetric numeral system (J. Duda, arXiv 1311.2540) over a
-stack of words. Ten bits of the state go in, a digit below ``z`` comes out: ``h' = floor(h / 1024) z + digit``.
+3.2, whose number per unit becomes one number per row, an asymmetric numeral system (ANS; J. Duda, arXiv 1311.2540)
+over a stack of words. Ten bits of the state go in, a digit below ``z`` comes out:
+``h' = floor(h / 1024) z + digit``.
 """
 
 from __future__ import annotations
@@ -148,10 +149,13 @@ class LaneTape(Tape):
         for name, array, kind in (("numbers", numbers, "u8"), ("sizes", sizes, "i8"), ("units", units, "i8")):
             if array.shape != (self.n_rows,) or array.dtype != np.dtype(kind):
                 raise ValueError(f"{name} has shape {array.shape} and dtype {array.dtype}")
-        if words.dtype != np.uint32 or (sizes < 0).any() or words.shape != (int(sizes.sum()),):
+        # Sizes are compared one by one as well, because their sum may wrap around.
+        wrong = (sizes < 0) | (sizes > words.size)
+        if words.dtype != np.uint32 or wrong.any() or words.shape != (int(sizes.sum()),):
             raise ValueError(f"words has shape {words.shape} and dtype {words.dtype}")
         if ((numbers < _START) | (numbers >= 1 << 63)).any() or (units < 0).any():
             raise ValueError("a lane is outside of its range")
+        self._lanes = np.zeros((self.n_rows, 5), dtype=np.int64)
         self._lanes[:, _X], self._lanes[:, _UNITS] = numbers.astype(np.int64), units
         self._set_words(
             np.split(words, np.cumsum(sizes)[:-1]) if len(sizes) else [], np.full(len(sizes), _SPARE)

@@ -5,18 +5,17 @@ lossless multiplication is Algorithm 3 of D. Maclaurin, D. Duvenaud, R. Adams, "
 Optimization through Reversible Learning", ICML 2015, arXiv 1502.03492.
 
 Notation: ``x`` input (B, n_in); ``h1, h2`` halves of the state, each (B, n) with ``n = n_hidden / 2``; ``[a, b]``
-columns side by side; ``z`` keeps (``z = 1`` forgets nothing). States are integers ``h* = 2^23 h``, gates ``z* =
-round(1024 z)``.
+columns side by side; ``z`` keeps (``z = 1`` forgets nothing). States are integers ``h* = 2^23 h``, gates
+``z* = round(1024 z)``.
 
 What the paper leaves to the reader, or its code does otherwise, and what is done here:
 
 * The update of the RevGRU is ``(1 - z* / 1024) g`` with the rounded gate, so that a state that starts within [-1, 1]
-stays
-  within 1.13 for ever; with the unrounded gate of the paper (``compat=True``) a saturated gate drifts.
-* Gradients are the exact straight-through gradients of the steps that were computed, at the states that reversal brings
-  back.
-* Each layer has a tape of its own, and forgotten bits are packed by an entropy coder (``coder="rans"``) unless the
-  paper's layout is asked for (``coder="planes"``).
+  stays within 1.13 for ever; with the unrounded gate of the paper (``compat=True``) a saturated gate drifts.
+* Gradients are the exact straight-through gradients of the steps that were computed, at the states that reversal
+  brings back.
+* Each layer has a tape of its own, and forgotten bits are packed by an entropy coder (``coder="rans"``, an asymmetric
+  numeral system) unless the paper's layout is asked for (``coder="planes"``).
 """
 
 from __future__ import annotations

@@ -24,26 +24,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from scinn._files import read_npz, write_npz
-from scinn._input import as_index_array, check_choice, check_in_range, check_positive_int
+from scinn._input import as_index_array, check_in_range, check_positive_int
 from scinn.nn.layer import check_dtype
 from scinn.nn.network import copy_arrays
 from scinn.random import Key, RandomState, as_generator
 from scinn.recurrent.attention import Attention
 from scinn.recurrent.attention_head import AttentionHead
+from scinn.recurrent.cells import CELLS, build_cell, memory_options
+from scinn.recurrent.contexts import CONTEXTS, ContextSource
 from scinn.recurrent.decoding import Hypothesis, beam_search
-from scinn.recurrent.heads import EmbeddingStream, dropout_mask
-from scinn.recurrent.ordinary import OrdinaryNetwork
+from scinn.recurrent.heads import EmbeddingStream
+from scinn.recurrent.masks import dropout_mask
+from scinn.recurrent.streaming import blas_threads
 
 if TYPE_CHECKING:
     from scinn.recurrent.memory import MemoryReport
-    from scinn.recurrent.reversible import RevGRU, RevLSTM
 
 __all__ = ["CELLS", "CONTEXTS", "Encoded", "Seq2Seq", "Seq2SeqStep"]
-
-CELLS = ("rev_gru", "rev_lstm", "gru", "lstm")
-CONTEXTS = ("hidden", "embedding", "slice", "slice_embedding")
-# What the paper's code calls them.
-_SHORT_NAMES = {"emb": "embedding", "slice_emb": "slice_embedding"}
 
 _FORMAT = 1
 _KIND = "sequence to sequence"
@@ -65,7 +62,7 @@ class Seq2SeqStep(NamedTuple):
     grads : dict of str to ndarray
         Gradients of ``loss`` under the names of the parameters.
     encoder_memory, decoder_memory : MemoryReport
-        Their ``naive_bits`` count the padding behind the rows' ends too, where nothing is put on a tape.
+        Those of reversible cells leave out the padding behind the rows' ends; ordinary cells store it.
     attention_bytes : int
         Bytes of the contexts and of their gradient, which live through the decoder's pass whatever the cell.
     """
@@ -114,12 +111,12 @@ class Seq2Seq:
         What is attended to; ``"emb"`` and ``"slice_emb"`` are other names.
     n_slice : int, optional
         Units of a slice, at most half of ``n_hidden`` for reversible cells; only for the contexts with slices.
-    max_forget_bits : float or None, default 3
-        Most bits that a step of a reversible cell may forget of a unit; None is no limit.
+    max_forget_bits, coder, exactness, arithmetic
+        Of the reversible cells, as for :class:`~scinn.recurrent.RevGRU`; for others the defaults must be left.
     bounded : float or None, default None
-        Bound of a RevLSTM, see :class:`~scinn.recurrent.RevLSTM`.
-    coder, exactness, compat, arithmetic
-        As for :class:`~scinn.recurrent.RevGRU`.
+        Of ``"rev_lstm"``, as for :class:`~scinn.recurrent.RevLSTM`.
+    compat : bool, default False
+        Of ``"rev_gru"``, as for :class:`~scinn.recurrent.RevGRU`.
     dropout : float, default 0
         Share dropped of embedded inputs, between layers, of the decoder's output and of slices.
     dropout_input, dropout_hidden, dropout_output, dropout_context : float, optional
@@ -186,21 +183,15 @@ class Seq2Seq:
         dtype: Any = np.float32,
         rng: RandomState = None,
     ) -> None:
-        self._config = {
-            "n_source": check_positive_int(n_source, "n_source"),
-            "n_target": check_positive_int(n_target, "n_target"),
+        self.n_source = check_positive_int(n_source, "n_source")
+        self.n_target = check_positive_int(n_target, "n_target")
+        self.n_hidden = check_positive_int(n_hidden, "n_hidden")
+        self.cell = cell
+        sizes = {
+            "n_source": self.n_source, "n_target": self.n_target, "n_hidden": self.n_hidden,
             "n_embedding": check_positive_int(n_embedding, "n_embedding"),
-            "n_hidden": check_positive_int(n_hidden, "n_hidden"),
             "n_layers": check_positive_int(n_layers, "n_layers"),
-            "cell": check_choice(cell, "cell", CELLS),
-            "max_forget_bits": max_forget_bits, "bounded": bounded, "coder": coder, "exactness": exactness,
-            "compat": bool(compat), "arithmetic": arithmetic, "block": check_positive_int(block, "block"),
-            "init_scale": init_scale, "dtype": str(check_dtype(dtype)),
         }  # fmt: skip
-        self.cell, self.n_source, self.n_target = cell, int(n_source), int(n_target)
-        self.n_hidden = int(n_hidden)
-        self.context = check_choice(_SHORT_NAMES.get(context, context), "context", CONTEXTS)
-        self.n_slice = self._checked_slice(n_slice)
         self._rates = {
             name: check_in_range(dropout if rate is None else rate, name, 0.0, 1.0, inclusive="left")
             for name, rate in (
@@ -210,41 +201,37 @@ class Seq2Seq:
                 ("dropout_context", dropout_context),
             )
         }
-        self._config |= {"context": self.context, "n_slice": self.n_slice, **self._rates}
-        self._build(as_generator(rng))
-
-    def _checked_slice(self, n_slice: int | None) -> int | None:
-        if "slice" not in self.context:
-            if n_slice is not None:
-                raise ValueError(
-                    f"n_slice is {n_slice}, and the context {self.context!r} has no slices; leave it out"
-                )
-            return None
-        if n_slice is None:
-            raise ValueError(
-                f"the context {self.context!r} needs n_slice, the number of units that are stored"
+        options: dict[str, Any] = {
+            "max_forget_bits": max_forget_bits, "bounded": bounded, "coder": coder, "exactness": exactness,
+            "compat": bool(compat), "arithmetic": arithmetic, "block": check_positive_int(block, "block"),
+            "dtype": str(check_dtype(dtype)),
+        }  # fmt: skip
+        if init_scale is not None:
+            init_scale = check_in_range(init_scale, "init_scale", 0.0)
+        generator = as_generator(rng)
+        self.encoder, self.decoder = (
+            build_cell(
+                cell, sizes["n_embedding"], self.n_hidden, sizes["n_layers"],
+                dropout=self._rates["dropout_hidden"], rng=generator, **options,
             )
-        n_slice = check_positive_int(n_slice, "n_slice")
-        most = self.n_hidden // 2 if self.cell.startswith("rev") else self.n_hidden
-        if n_slice > most:
-            raise ValueError(
-                f"n_slice is {n_slice}; at most {most} of {self.n_hidden} units can be stored as a slice, and "
-                "context='hidden' stores all"
-            )
-        return n_slice
-
-    def _build(self, rng: np.random.Generator) -> None:
-        config, dtype = self._config, np.dtype(self._config["dtype"])
-        self.encoder, self.decoder = self._network(rng), self._network(rng)
-        width, n_context = config["n_embedding"], 0
-        if "embedding" in self.context:
-            n_context += width
-        n_context += self._keep
-        self.attention = Attention(self.n_hidden, n_context, dtype=dtype, rng=rng)
-        scale = (
-            0.1 if config["init_scale"] is None else check_in_range(config["init_scale"], "init_scale", 0.0)
+            for _ in range(2)
+        )  # fmt: skip
+        self._contexts = ContextSource(
+            context, n_slice, cell, n_hidden=self.n_hidden, n_embedding=sizes["n_embedding"]
         )
-        bound = 1.0 / np.sqrt(self.n_hidden) if config["init_scale"] is None else scale
+        self.context, self.n_slice = self._contexts.name, self._contexts.n_slice
+        self._config = {
+            **sizes, "cell": cell, **options, "init_scale": init_scale, "context": self.context,
+            "n_slice": self.n_slice, **self._rates,
+        }  # fmt: skip
+        self._draw_parameters(generator)
+
+    def _draw_parameters(self, rng: np.random.Generator) -> None:
+        """Draw attention, embeddings and output, and bring all parameters together."""
+        dtype, width, init_scale = self.encoder.dtype, self._config["n_embedding"], self._config["init_scale"]
+        self.attention = Attention(self.n_hidden, self._contexts.n_features, dtype=dtype, rng=rng)
+        scale = 0.1 if init_scale is None else init_scale
+        bound = 1.0 / np.sqrt(self.n_hidden) if init_scale is None else scale
 
         def uniform(shape: tuple[int, ...], within: float) -> np.ndarray:
             return rng.uniform(-within, within, shape).astype(dtype)
@@ -258,30 +245,12 @@ class Seq2Seq:
             "output.weight": uniform((self.n_hidden, self.n_target), bound),
             "output.bias": np.zeros(self.n_target, dtype),
         }
-        if config["init_scale"] is not None:
+        if init_scale is not None:
             for name, value in self.params.items():
                 if "bias" not in name:
                     value[...] = uniform(value.shape, scale)
         #: Nothing that is not trained: here for the training loop.
         self.state: dict[str, np.ndarray] = {}
-
-    def _network(self, rng: np.random.Generator) -> OrdinaryNetwork | RevGRU | RevLSTM:
-        config = self._config
-        sizes = (config["n_embedding"], config["n_hidden"], config["n_layers"])
-        shared = {
-            "dropout": self._rates["dropout_hidden"],
-            "block": config["block"],
-            "dtype": config["dtype"],
-            "rng": rng,
-        }
-        if not self.cell.startswith("rev"):
-            return OrdinaryNetwork(self.cell, *sizes, **shared)
-        from scinn.recurrent.reversible import RevGRU, RevLSTM
-
-        shared |= {name: config[name] for name in ("max_forget_bits", "coder", "exactness", "arithmetic")}
-        if self.cell == "rev_gru":
-            return RevGRU(*sizes, compat=config["compat"], **shared)
-        return RevLSTM(*sizes, bounded=config["bounded"], **shared)
 
     # What it is
 
@@ -294,11 +263,6 @@ class Seq2Seq:
     def n_parameters(self) -> int:
         """Number of trained scalars."""
         return sum(value.size for value in self.params.values())
-
-    @property
-    def _keep(self) -> int:
-        """How many units of the encoder's last layer are stored at every step."""
-        return self.n_hidden if self.context == "hidden" else self.n_slice or 0
 
     def config(self) -> dict[str, Any]:
         """Return the constructor's arguments as JSON values."""
@@ -315,12 +279,7 @@ class Seq2Seq:
         """Do nothing: here for the training loop."""
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to one file.
-
-        Parameters
-        ----------
-        path : path
-        """
+        """Write the model to one file."""
         write_npz(path, self.params, {"format": _FORMAT, "kind": _KIND, "config": self.config()})
 
     @classmethod
@@ -358,8 +317,9 @@ class Seq2Seq:
         *,
         key: Key | None = None,
         train: bool = True,
-        memory: str = "reverse",
+        memory: str | None = None,
         segment: int | None = None,
+        budget_bytes: int | None = None,
         monitor: bool = False,
     ) -> Seq2SeqStep:
         """Return the loss of a batch of pairs, and its gradients.
@@ -379,10 +339,11 @@ class Seq2Seq:
             Address of the masks of dropout.
         train : bool, default True
             Whether there is dropout.
-        memory : {"reverse", "store", "checkpoint", "hybrid", "auto"}
-            How reversible cells remember, see :meth:`~scinn.recurrent.RevGRU.forward_pass`.
-        segment : int, optional
-            Steps between checkpoints.
+        memory : {"reverse", "store", "checkpoint", "hybrid", "auto"}, optional
+            How reversible cells remember, see :meth:`~scinn.recurrent.RevGRU.forward_pass`; default ``"reverse"``.
+            Ordinary cells know ``"store"`` alone.
+        segment, budget_bytes : int, optional
+            As in :meth:`~scinn.recurrent.RevGRU.forward_pass`; a budget is that of encoder and of decoder each.
         monitor : bool, default False
             Count what each unit forgets in each step.
 
@@ -404,28 +365,38 @@ class Seq2Seq:
             raise ValueError(
                 f"source has {n_rows} rows, target {target.shape[1]}; wanted the same number, at least 1"
             )
+        options = {"train": train, **memory_options(self.cell, memory, segment, budget_bytes, monitor)}
         masks = self._draw_masks(n_rows, key, train)
-        options: dict[str, Any] = {"train": train}
-        if self.cell.startswith("rev"):
-            options |= {"memory": memory, "segment": segment, "monitor": monitor}
-        elif memory not in ("store", "reverse") or monitor:
-            raise ValueError(
-                f"the cell {self.cell!r} stores all states; memory={memory!r} and monitor={monitor!r} are for the reversible"
-            )
+        with blas_threads(1):
+            return self._step((source, source_lengths, target, target_lengths), masks, key, options)
+
+    def _step(
+        self,
+        pairs: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+        masks: dict[str, np.ndarray | None],
+        key: Key | None,
+        options: dict[str, Any],
+    ) -> Seq2SeqStep:
+        """Go forward through encoder and decoder, and back."""
+        source, source_lengths, target, target_lengths = pairs
+        encoder: Any = self.encoder
+        decoder: Any = self.decoder
         keys = [None if key is None else key.child(name) for name in ("encoder", "decoder")]
+        keep, n_rows = self._contexts.keep, source.shape[1]
         encoder_in = EmbeddingStream(source, self.params["source_embedding"], mask=masks["source"])
-        encoder_trace: Any = self.encoder.forward_pass(
-            encoder_in, lengths=source_lengths, key=keys[0], keep=self._keep, **options
+        encoder_trace = encoder.forward_pass(
+            encoder_in, lengths=source_lengths, key=keys[0], keep=keep, **options
         )
-        contexts = self._contexts(encoder_in, encoder_trace.kept if self._keep else None, masks["context"])
+        kept = encoder_trace.kept if keep else None
+        contexts = self._contexts.vectors(encoder_in, kept, masks["context"])
         decoder_in = EmbeddingStream(target[:-1], self.params["target_embedding"], mask=masks["target"])
-        decoder_trace: Any = self.decoder.forward_pass(
+        decoder_trace = decoder.forward_pass(
             decoder_in, state=encoder_trace.state, lengths=target_lengths - 1, key=keys[1], **options
         )
         head = self._head(contexts, source_lengths, target, target_lengths, masks["output"])
-        decoded = self.decoder.backward_pass(decoder_trace, head)
-        encoder_gradient = self._contexts_gradient(encoder_in, head.dcontexts, masks["context"])
-        encoded = self.encoder.backward_pass(encoder_trace, encoder_gradient, dstate=decoded.dstate)
+        decoded = decoder.backward_pass(decoder_trace, head)
+        encoder_gradient = self._contexts.gradient(encoder_in, head.dcontexts, masks["context"])
+        encoded = encoder.backward_pass(encoder_trace, encoder_gradient, dstate=decoded.dstate)
         grads = {
             "source_embedding": encoder_in.grad,
             "target_embedding": decoder_in.grad,
@@ -453,7 +424,7 @@ class Seq2Seq:
             ("source", rates["dropout_input"], width),
             ("target", rates["dropout_input"], width),
             ("output", rates["dropout_output"], self.n_hidden),
-            ("context", rates["dropout_context"], self._keep),
+            ("context", rates["dropout_context"], self._contexts.keep),
         ):
             masks[name] = None
             if train and rate and size:
@@ -478,35 +449,6 @@ class Seq2Seq:
             self.attention, weight, bias, contexts, source_lengths, target[1:], target_lengths - 1, mask
         )
 
-    def _contexts(
-        self, stream: EmbeddingStream, kept: np.ndarray | None, mask: np.ndarray | None
-    ) -> np.ndarray:
-        """Return the context vectors (S, B, n_context)."""
-        parts = [stream.block(0, stream.shape[0])] if "embedding" in self.context else []
-        if kept is not None:
-            parts.append(kept if mask is None else kept * mask)
-        return np.concatenate(parts, axis=2) if len(parts) > 1 else parts[0]
-
-    def _contexts_gradient(
-        self, stream: EmbeddingStream, dcontexts: np.ndarray, mask: np.ndarray | None
-    ) -> Any:
-        """Add the gradient by embedded contexts to the table's, and return what the encoder's top state receives."""
-        keep = self._keep
-        if "embedding" in self.context:
-            stream.accumulate(0, stream.shape[0], dcontexts[..., : stream.shape[2]])
-        if not keep:
-            return lambda first, end, top: None
-        dkept = dcontexts[..., dcontexts.shape[2] - keep :]
-        if mask is not None:
-            dkept = dkept * mask
-
-        def gradient(first: int, end: int, top: np.ndarray) -> np.ndarray:
-            dtop = np.zeros_like(top)
-            dtop[..., :keep] = dkept[first:end]
-            return dtop
-
-        return gradient
-
     # Evaluation
 
     def encode(self, source: Any, source_lengths: Any) -> Encoded:
@@ -523,9 +465,11 @@ class Seq2Seq:
         """
         source, lengths = self._checked(source, source_lengths, "source", self.n_source, 1)
         stream = EmbeddingStream(source, self.params["source_embedding"])
-        outputs, state = self.encoder.run(stream.block(0, len(source)), lengths=lengths)
-        kept = outputs[..., : self._keep] if self._keep else None
-        return Encoded(state, self._contexts(stream, kept, None), lengths)
+        keep = self._contexts.keep
+        with blas_threads(1):
+            outputs, state = self.encoder.run(stream.block(0, len(source)), lengths=lengths)
+        kept = outputs[..., :keep] if keep else None
+        return Encoded(state, self._contexts.vectors(stream, kept), lengths)
 
     def evaluate(
         self, source: Any, source_lengths: Any, target: Any, target_lengths: Any
@@ -547,12 +491,13 @@ class Seq2Seq:
         if target.shape[1] != len(encoded.lengths):
             raise ValueError(f"source has {len(encoded.lengths)} rows, target {target.shape[1]}")
         x = self.params["target_embedding"][target[:-1]]
-        outputs, _ = self.decoder.run(x, encoded.state, lengths=lengths - 1)
         head = self._head(encoded.memory, encoded.lengths, target, lengths, None)
         nats, block = 0.0, self._config["block"]
-        for first in range(0, len(outputs), block):
-            end = min(first + block, len(outputs))
-            nats += head.loss(first, end, outputs[first:end])
+        with blas_threads(1):
+            outputs, _ = self.decoder.run(x, encoded.state, lengths=lengths - 1)
+            for first in range(0, len(outputs), block):
+                end = min(first + block, len(outputs))
+                nats += head.loss(first, end, outputs[first:end])
         return nats, int((lengths - 1).sum())
 
     def decode_step(
@@ -575,9 +520,10 @@ class Seq2Seq:
         state : tuple of tuple of ndarray
         attention : ndarray, shape (B, S)
         """
-        outputs, state = self.decoder.run(self.params["target_embedding"][tokens][None], state)
-        attended, saved = self.attention.forward(outputs, memory, lengths=lengths)
-        logits = attended[0] @ self.params["output.weight"] + self.params["output.bias"]
+        with blas_threads(1):
+            outputs, state = self.decoder.run(self.params["target_embedding"][tokens][None], state)
+            attended, saved = self.attention.forward(outputs, memory, lengths=lengths)
+            logits = attended[0] @ self.params["output.weight"] + self.params["output.bias"]
         logits -= logits.max(axis=1, keepdims=True)
         logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
         return logits, state, saved.weights[0]
@@ -630,10 +576,8 @@ class Seq2Seq:
         -------
         list of Hypothesis
         """
-        return [
-            found[0]
-            for found in self.beam_search(source, source_lengths, begin=begin, end=end, beam=1, **options)
-        ]
+        found = self.beam_search(source, source_lengths, begin=begin, end=end, beam=1, **options)
+        return [hypotheses[0] for hypotheses in found]
 
     def _checked(
         self, ids: Any, lengths: Any, name: str, n_symbols: int, shortest: int

@@ -27,6 +27,7 @@ import numpy as np
 from scinn.exceptions import ReversibilityError
 from scinn.random import Key
 from scinn.recurrent.layer_pass import LayerPass
+from scinn.recurrent.masks import dropout_mask
 from scinn.recurrent.memory import MemoryReport
 from scinn.recurrent.memory_plan import plan_memory
 
@@ -256,16 +257,11 @@ def draw_masks(net: ReversibleNetwork, n_rows: int, key: Key | None, train: bool
         for i in range(net.n_layers):
             if net.dropout and i:
                 shape = (n_rows, net.n_hidden_by_layer[i - 1])
-                between[i] = _mask(key.child("between", i), shape, net.dropout, net.dtype)
+                between[i] = dropout_mask(key.child("between", i), shape, net.dropout, net.dtype)
             if net.weight_drop:
                 shape = net.params[f"weight_h{i}"].shape
-                weight_h[i] = _mask(key.child("weight_drop", i), shape, net.weight_drop, net.dtype)
+                weight_h[i] = dropout_mask(key.child("weight_drop", i), shape, net.weight_drop, net.dtype)
     return Masks(tuple(between), tuple(weight_h))
-
-
-def _mask(key: Key, shape: tuple[int, ...], rate: float, dtype: Any) -> np.ndarray:
-    kept = key.generator().random(shape, dtype=np.float32) >= rate
-    return kept.astype(dtype) * np.asarray(1.0 / (1.0 - rate), dtype=dtype)
 
 
 _CONTROLLER: Any = None

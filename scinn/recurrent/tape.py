@@ -1,20 +1,21 @@
 """What a layer forgets, kept so that its steps can be undone to the last bit: the interface of all ways to pack it.
 
 M. MacKay, P. Vicol, J. Ba, R. Grosse, "Reversible Recurrent Neural Networks", NeurIPS 2018, arXiv 1810.10999, section
-3.2. States ``h`` are integers with the value ``h 2^-23``, gates ``z`` integers from 1 to 1024 with the value ``z /
-1024``. Scaling by a gate loses ``-log2(z / 1024)`` bits; a tape keeps these and gives them back, last in, first out.
-The coders differ in room and in what a scaled state is:
+3.2. States ``h`` are integers with the value ``h 2^-23``, gates ``z`` integers from 1 to 1024 with the value
+``z / 1024``. Scaling by a gate loses ``-log2(z / 1024)`` bits; a tape keeps these and gives them back, last in, first
+out. The coders differ in room and in what a scaled state is:
 
-=============== ==========================================
-=============================================================== ``rans``        ``floor(h / 1024) z`` and a digit
-below z  bits in one entropy coder for each row, within 0.1 % of the bound ``floor_digit`` ``floor(h z / 1024)``, as
-without a tape   the same, up to 1.4 times the bound where gates are near 1 ``planes``      ``floor(h / 1024) z`` and
-a digit below z  the layout of the paper: a number for each unit, pushed when full ===============
-========================================== ===============================================================
+* ``rans``: ``floor(h / 1024) z`` and a digit below ``z``. Bits are in one entropy coder for each row, an asymmetric
+  numeral system (ANS), within 0.1 % of the bound.
+* ``floor_digit``: ``floor(h z / 1024)``, as without a tape. Bits are in such coders too, and take up to 1.4 times the
+  bound where gates are near 1.
+* ``planes``: ``floor(h / 1024) z`` and a digit below ``z``. The layout of the paper: a number for each unit, all of
+  them pushed when one is full.
 """
 
 from __future__ import annotations
 
+import errno
 import functools
 import importlib
 import os
@@ -334,11 +335,13 @@ class Tape(ABC):
             kind = _coder_class(coder)
             if not issubclass(kind, cls):
                 raise ValueError(f"it was filled by coder {coder!r}, but a {cls.__name__} is wanted")
-            tape = kind(int(description["n_rows"]))
+            # Rows are believed once the arrays have as many: a wrong number must not ask for memory.
+            tape = kind(0)
+            tape.n_rows = check_positive_int(description["n_rows"], "n_rows", 0)
             tape._restore(arrays, description)
             provenance = description["provenance"]
             tape.provenance = None if provenance is None else dict(provenance)
-        except (KeyError, IndexError, ValueError, TypeError, OverflowError) as error:
+        except (KeyError, IndexError, ValueError, TypeError, OverflowError, AttributeError) as error:
             raise TapeError(f"this is not a tape that can be read, or it is damaged: {error}") from error
         return tape
 
@@ -377,6 +380,13 @@ class Tape(ABC):
             arrays, description = read_npz(path)
         except ValueError as error:
             raise TapeError(str(error)) from error
+        except (RuntimeError, OSError) as error:
+            # Changed bits can make an archive ask for passwords, for other compression, or for places before its start.
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
+            raise TapeError(
+                f"{os.fspath(path)!r} is not a tape saved by scinn, or is damaged: {error}"
+            ) from error
         return cls.from_state_dict(arrays, description)
 
 
@@ -395,7 +405,7 @@ def make_tape(coder: str, n_rows: int) -> Tape:
     Parameters
     ----------
     coder : {"rans", "floor_digit", "planes"}
-        How bits are packed; see the module's table.
+        How bits are packed, as the module's introduction tells.
     n_rows : int
         Rows of the batch.
 

@@ -23,6 +23,7 @@ from scinn.nn.optimizers import SGD, Optimizer
 from scinn.nn.schedules import ReduceLROnPlateau
 from scinn.nn.training import fit
 from scinn.random import Key
+from scinn.recurrent.cells import memory_options
 from scinn.recurrent.language_training import clip_gradients
 from scinn.recurrent.seq2seq import Seq2Seq
 
@@ -142,7 +143,9 @@ def train_translation(
     clip: float | None = 5.0,
     stop_below: float = 0.001,
     patience: int | None = None,
-    memory: str = "reverse",
+    memory: str | None = None,
+    segment: int | None = None,
+    budget_bytes: int | None = None,
     monitor: bool = False,
     callback: Callable[[dict[str, Any]], bool | None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -174,10 +177,10 @@ def train_translation(
         Stop where the next epoch's rate would be smaller; not with a schedule of one's own that counts steps.
     patience : int, optional
         Stop after this many epochs without a better validation.
-    memory : str, default "reverse"
+    memory, segment, budget_bytes
         How reversible cells remember, see :meth:`Seq2Seq.loss_and_gradients`.
     monitor : bool, default False
-        Count the bits that are forgotten, for ``encoder_ideal_ratio`` and ``decoder_ideal_ratio``.
+        Count the bits that reversible cells forget, for ``encoder_ideal_ratio`` and ``decoder_ideal_ratio``.
     callback : callable, optional
         Called with each epoch's record; a true answer stops.
     checkpoint : path, optional
@@ -195,7 +198,7 @@ def train_translation(
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         For arguments that do not fit, or a checkpoint of another run.
     FloatingPointError
         Where the loss is not finite.
@@ -213,49 +216,37 @@ def train_translation(
     >>> bool(history["val_perplexity"][-1] < history["val_perplexity"][0])
     True
     """
-    batch_size = check_positive_int(batch_size, "batch_size")
-    if clip is not None:
-        clip = check_in_range(clip, "clip", 0.0, inclusive="neither")
-    stop_below = check_in_range(stop_below, "stop_below", 0.0)
+    if not isinstance(model, Seq2Seq):
+        raise TypeError(f"model must be a Seq2Seq, got {type(model).__name__}")
+    root = Key(key) if isinstance(key, int | np.integer) and not isinstance(key, bool) else key
+    if not isinstance(root, Key):
+        raise TypeError(f"key must be a scinn.random.Key or an int, got {type(key).__name__}")
     if optimizer is None:
         optimizer = SGD(check_in_range(learning_rate, "learning_rate", 0.0, inclusive="neither"))
-    if schedule is None:
-        schedule = HalveOnRise(optimizer.learning_rate)
-    key = Key(key) if isinstance(key, int) and not isinstance(key, bool) else key
-    tally = _Tally()
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer must be one of scinn.nn.optimizers, got {type(optimizer).__name__}")
+    # Refused here, and not at the first minibatch.
+    memory_options(model.cell, memory, segment, budget_bytes, monitor)
+    run = _Run(
+        train=train,
+        valid=valid,
+        batch_size=check_positive_int(batch_size, "batch_size"),
+        clip=None if clip is None else check_in_range(clip, "clip", 0.0, inclusive="neither"),
+        options={"memory": memory, "segment": segment, "budget_bytes": budget_bytes, "monitor": monitor},
+        schedule=HalveOnRise(optimizer.learning_rate) if schedule is None else schedule,
+        stop_below=check_in_range(stop_below, "stop_below", 0.0),
+        callback=callback,
+        perplexities=_recorded_perplexities(checkpoint) if resume else [],
+    )
+    if run.perplexities and run.rate_is_small():
+        # The run in the file had stopped by itself.
+        n_epochs = min(n_epochs, len(run.perplexities))
     # Trained like a layer, without being one: it has no forward of its own.
     network: Any = model
-
-    def batches(epoch_key: Key) -> Iterable[_Pairs]:
-        tally.clear()
-        for batch in bucketed_batches(*train, batch_size, seed=epoch_key):
-            yield _Pairs(*_arrays(batch))
-
-    def step(network: Any, batch: _Pairs, step_key: Key) -> tuple[float, dict[str, np.ndarray], None]:
-        ordinary = not network.cell.startswith("rev")
-        options = {} if ordinary else {"memory": memory, "monitor": monitor}
-        result = network.loss_and_gradients(*batch[:4], key=step_key, **options)
-        grads, norm = clip_gradients(result.grads, clip)
-        tally.add(result, norm)
-        return result.nats_per_token, grads, None
-
-    def validate(network: Any) -> dict[str, float]:
-        score = evaluate_translation(network, valid, batch_size=batch_size)
-        return {"val_loss": score.nats_per_token, "val_perplexity": score.perplexity, **tally.record()}
-
-    def after(record: dict[str, Any]) -> bool:
-        stop = callback is not None and bool(callback(record))
-        seen.append(record["val_perplexity"])
-        return stop or (isinstance(schedule, ReduceLROnPlateau) and schedule(seen) < stop_below)
-
-    seen = _recorded_perplexities(checkpoint) if resume else []
-    if seen and isinstance(schedule, ReduceLROnPlateau) and schedule(seen) < stop_below:
-        # The run in the file had stopped by itself.
-        n_epochs = min(n_epochs, len(seen))
     return fit(
-        network, None, batches, optimizer=optimizer, n_epochs=n_epochs, key=key, validate=validate,
-        monitor="val_perplexity", mode="min", patience=patience, schedule=schedule, callback=after,
-        checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume, loss_and_gradients=step,
+        network, None, run.batches, optimizer=optimizer, n_epochs=n_epochs, key=root, validate=run.validate,
+        monitor="val_perplexity", mode="min", patience=patience, schedule=run.schedule, callback=run.after,
+        checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume, loss_and_gradients=run.step,
     )  # fmt: skip
 
 
@@ -271,6 +262,58 @@ class _Pairs(NamedTuple):
     def mask(self) -> np.ndarray:
         """Which symbols are predicted, shape (T - 1, B)."""
         return np.arange(1, len(self.target))[:, None] < self.target_lengths
+
+
+@dataclass
+class _Run:
+    """What the training loop asks for: minibatches, a step, a validation, and whether to stop."""
+
+    train: Pairs
+    valid: Pairs
+    batch_size: int
+    clip: float | None
+    options: dict[str, Any]
+    schedule: Callable[[Any], float]
+    stop_below: float
+    callback: Callable[[dict[str, Any]], bool | None] | None
+    perplexities: list[float]
+
+    def __post_init__(self) -> None:
+        self.tally = _Tally()
+
+    def batches(self, epoch_key: Key) -> Iterable[_Pairs]:
+        """Yield the minibatches of an epoch."""
+        self.tally.clear()
+        for batch in bucketed_batches(*self.train, self.batch_size, seed=epoch_key):
+            yield _Pairs(*_arrays(batch))
+
+    def step(self, model: Any, batch: _Pairs, key: Key) -> tuple[float, dict[str, np.ndarray], None]:
+        """Return the loss of a minibatch and its gradients, clipped."""
+        result = model.loss_and_gradients(*batch[:4], key=key, **self.options)
+        grads, norm = clip_gradients(result.grads, self.clip)
+        self.tally.add(result, norm)
+        return result.nats_per_token, grads, None
+
+    def validate(self, model: Any) -> dict[str, float]:
+        """Return the scores of the validation pairs, and what the epoch's steps remembered."""
+        score = evaluate_translation(model, self.valid, batch_size=self.batch_size)
+        return {
+            "val_loss": score.nats_per_token,
+            "val_perplexity": score.perplexity,
+            **self.tally.record(),
+        }
+
+    def after(self, record: dict[str, Any]) -> bool:
+        """Return whether to stop after an epoch."""
+        stop = self.callback is not None and bool(self.callback(record))
+        self.perplexities.append(record["val_perplexity"])
+        return stop or self.rate_is_small()
+
+    def rate_is_small(self) -> bool:
+        """Return whether the next epoch's rate is below that at which training stops."""
+        # Other schedules may count steps instead of epochs.
+        by_epoch = isinstance(self.schedule, ReduceLROnPlateau)
+        return by_epoch and self.schedule(self.perplexities) < self.stop_below
 
 
 class _Tally:
@@ -291,7 +334,9 @@ class _Tally:
         for name, n_tokens in (("encoder", result.n_source_tokens), ("decoder", result.n_tokens)):
             report = getattr(result, f"{name}_memory")
             # Padding is not counted, since no tape holds any of it.
-            naive = report.naive_bits * n_tokens / (report.n_steps * report.n_rows)
+            # Ordinary cells count steps behind the rows' ends.
+            counted = report.n_steps * report.n_rows if report.n_row_steps is None else report.n_row_steps
+            naive = report.naive_bits * n_tokens / counted
             self._ideal = self._ideal and report.ideal_bits is not None
             used = report.stored_bits + report.kept_bits
             ideal = (report.ideal_bits or 0.0) + report.kept_bits

@@ -141,6 +141,7 @@ def _remembered(model: LanguageModel, ids: np.ndarray, params: dict[str, Any]) -
             report = model.loss_and_gradients(
                 text[:n_steps], text[1 : n_steps + 1], train=False, monitor=True
             ).memory
+            assert report.ideal_bits is not None
             found[coder] = {
                 "stored_bits": report.stored_bits,
                 "ideal_bits": report.ideal_bits,

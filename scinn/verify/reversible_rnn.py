@@ -331,38 +331,80 @@ def _nothing_forgotten(seed: int) -> CheckResult:
 
 
 def _injective(seed: int) -> CheckResult:
-    """Exhaust a toy: finite states S, one bijection of S for each symbol, all sequences of symbols."""
+    """Exhaust toys: finite states S, one bijection of S for each symbol, all sequences of symbols."""
+    from scinn.recurrent import reversible_maps
+
     rng = np.random.default_rng(seed)
-    symbols, digits = int(rng.integers(2, 4)), int(rng.integers(1, 5))
-    size = symbols**digits
-    random = [rng.permutation(size) for _ in range(symbols)]
-    states = np.arange(size)
-    turned = states % (size // symbols) * symbols + states // (size // symbols)
-    # A register that turns by one place and adds the symbol to the last one: as good as can be.
-    register = [turned - turned % symbols + (turned + v) % symbols for v in range(symbols)]
+    symbols, slots = int(rng.integers(2, 4)), int(rng.integers(1, 5))
+    # A register that never overwrites is as good as can be.
+    register = reversible_maps.register_map(symbols, slots)
+    drawn = reversible_maps.draw_reversible_map(symbols, int(rng.integers(1, symbols**slots + 3)), rng=rng)
     wrong, longest = 0.0, {}
-    for name, maps in (("random", random), ("register", register)):
-        ends: dict[tuple[int, ...], int] = {(): 0}
-        readable, t = True, 0
-        seen: dict[int, int] = {}
-        while t <= digits + 1 and len(ends) * symbols <= 4 * size * symbols:
-            following = {(*word, v): int(maps[v][s]) for word, s in ends.items() for v in range(symbols)}
-            t += 1
-            for word, s in following.items():
-                readable = readable and seen.setdefault(s, word[-1]) == word[-1]
-            distinct = len(set(following.values()))
-            wrong += distinct > size
-            if readable:
-                # A read-out that is right at every step makes the last state determine the whole sequence.
-                longest[name] = t
-                wrong += distinct != len(following) or t * math.log2(symbols) > math.log2(size) + 1e-9
-            ends = following
-    wrong += longest.get("register") != digits
+    for name, maps in (("drawn", drawn), ("register", register)):
+        size, first = maps.shape[1], 0 if name == "register" else int(rng.integers(maps.shape[1]))
+        wrong += not np.array_equal(np.sort(maps, axis=1), np.broadcast_to(np.arange(size), maps.shape))
+        steps = slots + 1
+        counts = reversible_maps.distinct_states(maps, steps, first=first)
+        longest[name] = reversible_maps.longest_repeat(maps, first=first)
+        ends: dict[tuple[int, ...], int] = {(): first}
+        last_symbol: dict[int, int] = {}
+        readable = 0
+        for t in range(1, steps + 1):
+            ends = {(*word, v): int(maps[v, s]) for word, s in ends.items() for v in range(symbols)}
+            if readable == t - 1 and all(last_symbol.setdefault(s, w[-1]) == w[-1] for w, s in ends.items()):
+                readable = t
+            distinct = len(set(ends.values()))
+            wrong += distinct != counts[t] or distinct > size
+            # A read-out that is right at every step makes the last state determine the whole sequence.
+            wrong += t <= longest[name] and distinct != symbols**t
+        wrong += readable != min(longest[name], steps)
+        wrong += longest[name] * math.log2(symbols) > math.log2(size) + 1e-9
+    wrong += longest["register"] != slots
     return verdict(
         "toys that beat the bound T log|V| <= log|S|",
         wrong,
         0.0,
-        f"{symbols} symbols, {size} states, {longest}",
+        f"{symbols} symbols, states {drawn.shape[1]} and {register.shape[1]}, {longest}",
+    )
+
+
+def _ceiling(seed: int) -> CheckResult:
+    """Fill a network that forgets nothing with all sequences of a length, and read them off its last state alone."""
+    from scinn.recurrent import no_forgetting, reversible_maps
+
+    rng = np.random.default_rng(seed)
+    symbols, slots = int(rng.integers(2, 5)), int(rng.integers(1, 5))
+    register = no_forgetting.register_network(symbols, slots)
+    net, steps = register.net, slots + 2
+    counts = reversible_maps.distinct_states(reversible_maps.register_map(symbols, slots), steps)
+    wrong = 0.0
+    for t in range(steps + 1):
+        words = np.indices((symbols,) * t).reshape(t, symbols**t)
+        tapes = net.make_tapes(words.shape[1])
+        _, last = net.run(register.inputs(words), tapes=tapes)
+        states = np.concatenate(last[0], axis=1)
+        # Nothing is put on the tape, and a full register tells nothing of what comes after.
+        wrong += len(tapes) + (len(np.unique(states, axis=0)) != counts[t])
+        decoded, first = no_forgetting.decode_network(register, last, t)
+        same = (decoded == words).all(axis=0)
+        if t <= slots:
+            wrong += np.count_nonzero(~same) + (not same_bits(first, net.initial_state(words.shape[1])))
+        else:
+            # Of all that end in one state, at most one is read right.
+            wrong += same.sum() > counts[t]
+    wrong += slots > no_forgetting.sequence_ceiling(symbols, net.n_out)
+    # Longer ones are too many to try.
+    n = int(rng.integers(20, 100))
+    register = no_forgetting.register_network(int(rng.integers(2, 65)), n)
+    words = rng.integers(register.n_symbols, size=(n, 3))
+    _, last = register.net.run(register.inputs(words))
+    decoded, first = no_forgetting.decode_network(register, last, n)
+    wrong += np.count_nonzero(decoded != words) + (not same_bits(first, register.net.initial_state(3)))
+    return verdict(
+        "sequences that a register does not give back, or that are too many for it",
+        wrong,
+        0.0,
+        f"{symbols} symbols in {slots} slots; {register.n_symbols} in {n}",
     )
 
 
@@ -482,6 +524,7 @@ _ROWS: tuple[tuple[str, str, str, Callable[[int], CheckResult]], ...] = (
     ("network-bits", _FORGETTING, "A network's tape is within 1 % of the sum of -log2(z).", _network_bits),
     ("nothing-forgotten", _IMPOSSIBLE, "Without forgetting nothing is stored, and steps are undone.", _nothing_forgotten),
     ("no-more-than-the-state", _IMPOSSIBLE, "At most log|S| / log|V| symbols can be read off in turn.", _injective),
+    ("read-off-the-state", _IMPOSSIBLE, "A last state alone can give back as many symbols as fill it.", _ceiling),
     ("resumed", _USE, "A run whose tapes were saved half-way goes on as if it had not been.", _resumed),
     ("refused-input", _USE, "Bad input is refused with a message that says what is wanted.", _refused),
 )  # fmt: skip

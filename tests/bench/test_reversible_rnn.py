@@ -89,17 +89,35 @@ def test_one_changed_bit_is_a_state_that_did_not_come_back(monkeypatch, cell):
 
 
 def test_bits_are_compared_with_the_ideal_and_bytes_with_those_of_pytorch():
-    report = SimpleNamespace(ideal_bits=1000.0, stored_bits=1010)
+    report = SimpleNamespace(ideal_bits=1000.0, stored_bits=1010, workspace_bytes=3000)
     answer = PeerResult(info={"bytes": 14_000, "versions": {"torch": "2"}})
     row = rnn._memory_row(trained(), "rans", 0.5, report, 500, answer, True)
     assert row.numbers["bits"] == 2.02
     assert row.numbers["excess"] == pytest.approx(0.01)
     assert row.numbers["peer_bytes"] == 28
     assert row.numbers["fewer"] == pytest.approx(8 * 28 / 2.02)
-    assert "111 times less" in row.note
+    assert "111 times less (goal 60)" in row.note
+    # The working arrays count in a number of their own, over all units and steps.
+    assert row.numbers["bytes"] == 2.02 / 8
+    assert row.numbers["workspace_bytes"] == 6
+    assert row.numbers["fewer_with_workspace"] == pytest.approx(28 / (2.02 / 8 + 6))
+    assert "with our working arrays 6.253 bytes, 4.5 times less" in row.note
+    assert "working arrays are 3 kB at any number of steps, here over 40" in row.note
     row = rnn._memory_row(trained(), "rans", 0.5, report, 500, PeerResult(reason="absent"), True)
     assert "fewer" not in row.numbers
-    assert "PyTorch not run: absent" in row.note
+    assert "0.253 bytes on the tape, 6.253 with our working arrays; PyTorch not run: absent" in row.note
+
+
+def test_working_arrays_are_those_of_the_pass_and_do_not_grow():
+    short, long = (
+        rnn.memory_rows(trained(n_steps=n_steps))[0].numbers["workspace_bytes"] * n_steps * 5 * 6
+        for n_steps in (40, 80)
+    )
+    model = trained()
+    report = model.network().loss_and_gradients(model.x, rnn.sum_of_outputs).memory
+    assert short == pytest.approx(report.workspace_bytes)
+    assert long == pytest.approx(short)
+    assert short > 0
 
 
 def test_recorded_calls_are_those_of_the_pass():
@@ -217,7 +235,7 @@ def test_the_benchmark_runs_where_no_peer_is(monkeypatch):
         "rans",
         "floor_digit",
         "planes",
-        "hybrid" if False else "checkpoints",
+        "checkpoints",
         "memory",
     ):
         assert what in titles

@@ -11,7 +11,8 @@ import pytest
 
 from scinn.nn import Adam
 from scinn.random import Key
-from scinn.recurrent.language_model import CELLS, Evaluation, LanguageModel, token_columns
+from scinn.recurrent.cells import CELLS, build_cell, memory_options
+from scinn.recurrent.language_model import Evaluation, LanguageModel, token_columns
 from scinn.recurrent.language_training import QuarterRate, clip_gradients, train_language_model
 
 DROPOUT: dict[str, float] = {
@@ -33,7 +34,13 @@ def pattern(n_tokens: int) -> np.ndarray:
 
 
 def build(cell: str, *, rng: int = 0, **options: Any) -> LanguageModel:
-    """Return a small model whose biases are not zero."""
+    """Return a small model whose biases are not zero; options that only reversible cells have go to these alone."""
+    if not cell.startswith("rev"):
+        options = {
+            name: value
+            for name, value in options.items()
+            if name not in ("arithmetic", "coder", "max_forget_bits")
+        }
     sizes = {"n_symbols": 5, "n_embedding": 4, "n_hidden": [6, 4], "n_layers": 2} | options
     model = LanguageModel(cell=cell, rng=rng, **sizes)
     for i, value in enumerate(model.params.values()):
@@ -311,6 +318,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         ({"clip": 1.0}, "clip: 0.5 in the file, 1.0 now"),
         ({"memory": "store"}, "options"),
         ({"learning_rate": 1.0}, "optimizer"),
+        ({"valid_rows": 9}, "valid_rows: 10 in the file, 9 now"),
     ]:
         with pytest.raises(ValueError, match=message):
             train_language_model(
@@ -436,12 +444,37 @@ MODEL: dict[str, Any] = {"n_symbols": 5, "n_embedding": 4, "n_hidden": 4}
         ({"weight_drop": 2}, "weight_drop is 2"),
         ({"bounded": 4.0}, "option of cell='rev_lstm'"),
         ({"cell": "gru", "compat": True}, "option of cell='rev_gru'"),
+        ({"cell": "rev_lstm", "compat": True}, "option of cell='rev_gru', and cell is 'rev_lstm'"),
+        (
+            {"cell": "gru", "max_forget_bits": -3},
+            "max_forget_bits=-3 is an option of cell='rev_gru' or cell='rev_lstm'",
+        ),
+        ({"cell": "lstm", "coder": "zzz"}, "coder='zzz' is an option of"),
+        ({"cell": "gru", "exactness": "B"}, "exactness='B' is an option of"),
+        ({"cell": "gru", "arithmetic": "real"}, "arithmetic='real' is an option of"),
+        ({"coder": "zzz"}, "coder is 'zzz'"),
         ({"n_hidden": [4, 4]}, "n_hidden has 2 widths for 1 layers"),
     ],
 )
 def test_messages_of_the_model(change: dict[str, Any], message: str) -> None:
     with pytest.raises((TypeError, ValueError), match=message):
         LanguageModel(**MODEL | change)
+
+
+def test_cells_have_their_own_options_alone() -> None:
+    for cell in CELLS:
+        assert build_cell(cell, 3, 4, max_forget_bits=3.0, bounded=None, compat=False, rng=0).n_out == 4
+    assert build_cell("rev_gru", 3, 4, compat=True, rng=0).config()["compat"] is True
+    assert build_cell("rev_lstm", 3, 4, bounded=4.0, rng=0).config()["bounded"] == 4.0
+    with pytest.raises(ValueError, match="option is 'bound'"):
+        build_cell("rev_lstm", 3, 4, bound=4.0)
+    assert memory_options("lstm", "store", None, None, False) == {}
+    assert memory_options("rev_gru", None, 4, None, True) == {
+        "memory": "reverse",
+        "segment": 4,
+        "budget_bytes": None,
+        "monitor": True,
+    }
 
 
 def test_messages_of_a_step() -> None:
@@ -460,6 +493,9 @@ def test_messages_of_a_step() -> None:
         model.loss_and_gradients(inputs * 1.0, targets, key=Key(0))
     with pytest.raises(ValueError, match="cell 'gru' stores all its states"):
         model.loss_and_gradients(inputs, targets, key=Key(0), memory="reverse")
+    for option in ({"monitor": True}, {"segment": 8}, {"budget_bytes": 100}):
+        with pytest.raises(ValueError, match=f"got {next(iter(option))}="):
+            model.loss_and_gradients(inputs, targets, key=Key(0), **option)
     with pytest.raises(ValueError, match="memory"):
         build("rev_gru").loss_and_gradients(inputs, targets, memory="nothing")
     with pytest.raises(ValueError, match="fewer rows or more text"):

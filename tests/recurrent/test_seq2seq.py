@@ -10,8 +10,10 @@ import pytest
 from scinn.nn import Adam
 from scinn.nn.losses import softmax
 from scinn.random import Key
+from scinn.recurrent.cells import CELLS
+from scinn.recurrent.contexts import CONTEXTS
 from scinn.recurrent.ordinary import OrdinaryNetwork
-from scinn.recurrent.seq2seq import CELLS, CONTEXTS, Seq2Seq
+from scinn.recurrent.seq2seq import Seq2Seq
 from scinn.recurrent.translation_training import HalveOnRise, evaluate_translation, train_translation
 from scinn.reference import recurrent as reference
 
@@ -135,17 +137,18 @@ def test_fixed_point_gradients_are_near_those_of_real_arithmetic(cell: str, cont
 @pytest.mark.parametrize("coder", ["rans", "floor_digit", "planes"])
 def test_undone_and_stored_states_give_the_same_gradients(cell: str, context: str, coder: str) -> None:
     model = build(cell, context, n_layers=2, arithmetic="fixed", dropout=0.2, coder=coder)
-    modes = ["reverse", "store"]
+    modes: dict[str, dict[str, Any]] = {"reverse": {}, "store": {}}
     if coder == "floor_digit":
         # With the other coders a state depends on what the tape holds, and so on where segments begin.
-        modes += ["checkpoint", "hybrid"]
-    steps = [model.loss_and_gradients(*batch(), key=Key(1), memory=m, segment=2) for m in modes]
+        modes |= {"checkpoint": {"segment": 2}, "hybrid": {"segment": 2}}
+    steps = [model.loss_and_gradients(*batch(), key=Key(1), memory=m, **own) for m, own in modes.items()]
     for step in steps[1:]:
         assert step.loss == steps[0].loss
         for name, value in steps[0].grads.items():
             np.testing.assert_array_equal(step.grads[name], value, err_msg=name)
     assert steps[0].encoder_memory.stored_bits > 0
-    assert steps[1].encoder_memory.stored_bits == 0
+    # The tapes of the other coders decide bits of the states, and are thrown away at the end.
+    assert (steps[1].encoder_memory.stored_bits == 0) == (coder == "floor_digit")
     assert steps[0].decoder_memory.kept_bits < steps[1].decoder_memory.kept_bits
 
 
@@ -270,6 +273,9 @@ def test_saved_and_loaded(cell: str, tmp_path: Any) -> None:
         ({"n_hidden": 5, "n_slice": 2}, "even"),
         ({"dropout": 1.0}, "dropout_input is 1.0"),
         ({"n_source": 0}, "n_source is 0"),
+        ({"cell": "rev_lstm", "compat": True}, "compat=True is an option of cell='rev_gru'"),
+        ({"cell": "rev_gru", "bounded": 4}, "bounded=4 is an option of cell='rev_lstm'"),
+        ({"cell": "lstm", "coder": "planes"}, "coder='planes' is an option of"),
     ],
 )
 def test_messages_of_the_constructor(options: dict[str, Any], message: str) -> None:
@@ -304,8 +310,50 @@ def test_messages_for_decoding_and_memory() -> None:
     model, pairs = build("gru", "embedding"), batch()
     with pytest.raises(ValueError, match="end is 8"):
         model.beam_search(*pairs[:2], begin=BEGIN, end=N_TARGET)
-    with pytest.raises(ValueError, match="stores all states"):
-        model.loss_and_gradients(*pairs, memory="hybrid")
+    for option in ({"memory": "hybrid"}, {"memory": "reverse"}, {"monitor": True}, {"budget_bytes": 9}):
+        with pytest.raises(ValueError, match="cell 'gru' stores all its states"):
+            model.loss_and_gradients(*pairs, **option)
+    with pytest.raises(ValueError, match="budget_bytes is for memory='auto'"):
+        build("rev_gru", "embedding", arithmetic="fixed").loss_and_gradients(*pairs, budget_bytes=9)
+
+
+def test_a_budget_is_kept_by_encoder_and_decoder() -> None:
+    rng = np.random.default_rng(0)
+    ids, lengths = rng.integers(3, N_TARGET, (200, 2)), np.full(2, 200)
+    model = Seq2Seq(N_SOURCE, N_TARGET, 8, 16, context="embedding", rng=0)
+    step = model.loss_and_gradients(ids, lengths, ids, lengths, memory="auto", budget_bytes=20_000)
+    for report in (step.encoder_memory, step.decoder_memory):
+        assert 0 < report.stored_bits + report.kept_bits < 8 * 20_000 < report.naive_bits
+    with pytest.raises(ValueError, match="budget_bytes is 100"):
+        model.loss_and_gradients(ids, lengths, ids, lengths, memory="auto", budget_bytes=100)
+
+
+@pytest.mark.parametrize("cell", ["gru", "rev_gru"])
+def test_attention_and_softmax_are_computed_with_one_thread(
+    cell: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scinn.recurrent.attention import Attention
+    from scinn.recurrent.streaming import blas_controller, blas_threads
+
+    seen, forward = [], Attention.forward
+
+    def watched(*arguments: Any, **options: Any) -> Any:
+        seen.append({library["num_threads"] for library in blas_controller().info()})
+        return forward(*arguments, **options)
+
+    monkeypatch.setattr(Attention, "forward", watched)
+    model, pairs = build(cell, "slice_embedding"), batch()
+    calls = [
+        lambda: model.loss_and_gradients(*pairs),
+        lambda: model.evaluate(*pairs),
+        lambda: model.greedy(*pairs[:2], begin=BEGIN, end=END, max_steps=2),
+    ]
+    with blas_threads(2):
+        for call in calls:
+            seen.clear()
+            call()
+            assert seen
+            assert all(threads == {1} for threads in seen)
 
 
 # Ordinary networks behind the interface of the reversible ones
@@ -345,6 +393,35 @@ def test_an_ordinary_network_with_all_masks_has_the_gradients_of_its_loss(cell: 
         )
     with pytest.raises(ValueError, match="used already"):
         net.backward_pass(trace, lambda first, end, top: None)
+
+
+def test_saved_outputs_of_an_ordinary_network_cannot_be_written_to() -> None:
+    net = OrdinaryNetwork("gru", 3, 4, rng=0)
+    x = np.ones((5, 2, 3), np.float32)
+
+    def writes(first: int, end: int, outputs: np.ndarray) -> np.ndarray:
+        outputs *= 2
+        return outputs
+
+    with pytest.raises(ValueError, match="read-only"):
+        net.backward_pass(net.forward_pass(x), writes)
+    trace = net.forward_pass(x, keep=2)
+    with pytest.raises(ValueError, match="read-only"):
+        trace.kept[...] = 0
+    assert net.backward_pass(trace, lambda first, end, outputs: outputs).grads["bias0"].any()
+    assert net.run(x)[0].flags.writeable
+
+
+def test_messages_and_text_of_an_ordinary_network() -> None:
+    net = OrdinaryNetwork("lstm", 3, [4, 5], 2, rng=0)
+    assert repr(net) == f"OrdinaryNetwork('lstm', 3 -> 4, 5; {net.n_parameters} parameters)"
+    wanted = r"x must be an ndarray or a stream of shape \(n_steps, n_rows, 3\)"
+    for x, came in (([[[1.0, 2.0, 3.0]]], "got list"), (np.ones((2, 3)), r"got float64 \(2, 3\)")):
+        for call in (net.run, net.forward_pass):
+            with pytest.raises(ValueError, match=f"{wanted}.*{came}"):
+                call(x)
+    with pytest.raises(ValueError, match="n_hidden has 3 widths for 2 layers"):
+        OrdinaryNetwork("lstm", 3, [4, 5, 6], 2)
 
 
 def test_the_memory_of_an_ordinary_network_is_more_than_its_states() -> None:
@@ -433,9 +510,34 @@ def test_a_run_that_stopped_by_itself_is_not_continued(tmp_path: Any) -> None:
         ({"clip": 0.0}, "clip"),
         ({"batch_size": 0}, "batch_size"),
         ({"stop_below": -1.0}, "stop_below"),
+        ({"key": "seed"}, "key must be a scinn.random.Key or an int, got str"),
+        ({"key": True}, "key must be a scinn.random.Key or an int, got bool"),
+        ({"optimizer": "sgd"}, "optimizer must be one of"),
+        ({"memory": "hybrid"}, "stores all its states"),
+        ({"monitor": True}, "got monitor=True"),
     ],
 )
 def test_messages_of_training(options: dict[str, Any], message: str) -> None:
     model = Seq2Seq(8, 8, 6, 8, cell="gru", context="embedding", rng=0)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         train(model, 1, **options)
+
+
+def test_what_is_trained_must_be_a_model() -> None:
+    with pytest.raises(TypeError, match="model must be a Seq2Seq, got NoneType"):
+        train(None, 1)  # type: ignore[arg-type]
+
+
+def test_numpy_seeds_and_ways_of_remembering_in_training() -> None:
+    histories = []
+    for key, options in (
+        (1, {}),
+        (np.int64(1), {}),
+        (1, {"memory": "hybrid", "segment": 8, "monitor": True}),
+    ):
+        model = Seq2Seq(8, 8, 6, 8, context="embedding", rng=0)
+        histories.append(train(model, 1, key=key, **options))
+    assert histories[0].records == histories[1].records
+    assert "encoder_ideal_ratio" in histories[2].records[0]
+    with pytest.raises(ValueError, match="budget_bytes is 100"):
+        train(Seq2Seq(8, 8, 6, 8, context="embedding", rng=0), 1, memory="auto", budget_bytes=100)

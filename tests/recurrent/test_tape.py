@@ -342,6 +342,55 @@ def test_damaged_files(coder, tmp_path):
         Tape.load(path)
 
 
+@every_coder
+def test_whatever_is_changed_in_a_file_it_is_a_tape_or_a_tape_error(coder, tmp_path):
+    run = Run(coder, 2, 3, 4).forward()
+    run.tape.save(tmp_path / "tape.npz")
+    whole, path = (tmp_path / "tape.npz").read_bytes(), tmp_path / "changed.npz"
+    rng, refused = np.random.default_rng(0), 0
+    # Archives have flags that ask for passwords or other compression: their places are among these.
+    for at in range(len(whole)):
+        changed = bytearray(whole)
+        changed[at] ^= 1 << int(rng.integers(8)) if at % 2 else 255
+        path.write_bytes(changed)
+        try:
+            assert Tape.load(path).n_rows == 2
+        except TapeError:
+            refused += 1
+    assert refused > len(whole) / 2
+    for junk in (b"", b"PK", whole[: len(whole) // 2], rng.bytes(300), b"\x93NUMPY" + rng.bytes(100)):
+        path.write_bytes(junk)
+        with pytest.raises(TapeError, match="damaged"):
+            Tape.load(path)
+    with pytest.raises(FileNotFoundError):
+        Tape.load(tmp_path / "none.npz")
+    with pytest.raises(IsADirectoryError):
+        Tape.load(tmp_path)
+
+
+@every_coder
+def test_junk_for_a_description_is_refused(coder):
+    arrays, description = Run(coder, 2, 5, 9).forward().tape.state_dict()
+    for junk in (None, [], {}, 5, "tape"):
+        with pytest.raises(TapeError):
+            Tape.from_state_dict(arrays, junk)
+    for name in description:
+        # Rows without end must not ask for memory.
+        for junk in (None, [], {"a": 1}, "x", -1, 2.5, 10**15):
+            if (name, junk) not in (("provenance", None), ("provenance", {"a": 1}), ("provenance", [])):
+                with pytest.raises(TapeError):
+                    Tape.from_state_dict(arrays, description | {name: junk})
+    for name in arrays:
+        with pytest.raises(TapeError):
+            Tape.from_state_dict(arrays | {name: [1, 2]}, description)
+
+
+def test_sizes_whose_sum_wraps_around_are_refused():
+    arrays, description = make_tape("rans", 4).state_dict()
+    with pytest.raises(TapeError, match="words"):
+        Tape.from_state_dict(arrays | {"sizes": np.full(4, 2**62)}, description)
+
+
 @pytest.mark.parametrize("number", [0, 2**31 - 1, 2**63])
 def test_lanes_outside_of_their_range_are_refused(number):
     arrays, description = Run("rans", 2, 21, 3).forward().tape.state_dict()
