@@ -105,6 +105,7 @@ def language(params: dict[str, Any], seed: int) -> dict[str, Any]:
         n_hidden,
         cell=params["cell"] if bits is None else f"rev_{params['cell']}",
         max_forget_bits=3.0 if bits is None else bits,
+        bounded=params.get("bounded"),
         dropout_input=0.2,
         dropout_output=0.2,
         rng=key.child("weights"),
