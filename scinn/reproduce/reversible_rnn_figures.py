@@ -62,7 +62,8 @@ def _memory(results: Results) -> FigureSpec | None:
         for i, kind in enumerate(kinds):
             ax.plot(
                 [row["limit, bits"] for row in own], [row[kind] for row in own], marker="o", color=COLOURS[i], label=kind,
-                mfc="none" if kind == "ideal" else None, ls="--" if kind == "ideal" else "-",
+                mfc="none" if kind == "ideal" else None, ls=":" if kind == "ideal" else "-",
+                zorder=3 if kind == "ideal" else 2,
             )  # fmt: skip
         ax.axhspan(10, 15, color="0.9", zorder=0)
         ax.set_xticks(LIMITS)
@@ -70,7 +71,7 @@ def _memory(results: Results) -> FigureSpec | None:
         ax.set_title(f"Rev{CELL_TITLES[cell]}")
         ax.set_xlabel("limit on forgetting, bits a step")
     axes[0].set_ylabel("states / stored bits")
-    axes[0].legend(fontsize=7, title="grey: 10 to 15, the paper's", title_fontsize=7)
+    axes[-1].legend(fontsize=7, loc="upper right", title="grey: 10 to 15, the paper's", title_fontsize=7)
     return FigureSpec(
         "memory",
         "How much less is stored than all states",
@@ -222,9 +223,7 @@ def _attention(results: Results) -> FigureSpec | None:
     bleu = next(iter(results.select("translation"))).params["dataset"] is not None
     figure = new_figure(7.6, 3.0)
     left, right = figure.subplots(1, 2, gridspec_kw={"wspace": 0.3})
-    names = [
-        CONTEXT_TITLES[row["context"]].replace(" and ", "\nand ").replace(" of ", "\nof ") for row in rows
-    ]
+    names = [CONTEXT_TITLES[row["context"]].replace(" ", "\n") for row in rows]
     at = np.arange(len(rows))
     left.bar(at, [row["score"] for row in rows], color=COLOURS[0], width=0.6)
     left.set_ylabel("BLEU" if bleu else "right symbols, %")
