@@ -21,12 +21,12 @@ from scinn.bench.recurrent_worker import N_WARM_UP, least_seconds, normals, resi
 from scinn.bench.rows import Benchmark, Callback, Row, size
 from scinn.bench.timing import one_thread
 from scinn.recurrent import RevGRU, RevLSTM, Tapes, make_tape
+from scinn.recurrent.tape import CODERS
 
 __all__ = ["REVERSIBLE_RNN", "run_reversible_rnn", "step_growth"]
 
 #: Most bits that a step may forget of a unit.
 LIMIT = 3.0
-CODERS = ("rans", "floor_digit", "planes")
 #: Steps over which stored bits are compared with the ideal.
 N_STEPS = 140
 N_ROWS = 20

@@ -26,7 +26,7 @@ from scinn.recurrent import (
     train_translation,
     translate,
 )
-from scinn.reproduce.reversible_rnn_protocol import CODERS
+from scinn.recurrent.tape import CODERS
 
 __all__ = ["EXPERIMENTS"]
 

@@ -17,7 +17,6 @@ OURS = "ours"
 
 CELLS = ("gru", "lstm")
 LIMITS = (1, 2, 3, 5)
-CODERS = ("rans", "floor_digit", "planes")
 CELL_TITLES = {"gru": "GRU", "lstm": "LSTM"}
 
 #: Penn Treebank is licensed by the LDC and not part of any package: the small budgets read the text that Python carries.

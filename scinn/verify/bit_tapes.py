@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from scinn.recurrent.tape import CODERS
 from scinn.verify.arrays import same_bits
 from scinn.verify.registry import Property
 from scinn.verify.result import CheckResult, verdict
@@ -26,8 +27,6 @@ from scinn.verify.textbook_tapes import Operation, PaperBuffers, PaperPlanes, Te
 
 __all__ = ["CODERS", "PROPERTIES"]
 
-#: Ways of packing the bits that are forgotten.
-CODERS = ("rans", "floor_digit", "planes")
 _LOW, _HIGH = -(2**31), 2**31
 #: Room that a product leaves at both ends of the range of 32-bit integers.
 _MARGIN = 2048
